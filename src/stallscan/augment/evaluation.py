@@ -1,0 +1,119 @@
+"""Volume → network input: the one way, recorded in model.json, for training and inference alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stallscan.roi.volume import Volume
+
+CHANNELS = ("grey", "change", "mask")
+"""What a channel of the input can be: standardised grey; its change from slice to slice, on the
+same scale; the filled outline (0 and 1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How a volume becomes the input of a network.
+
+    Attributes:
+        size: ``(z, y, x)`` of the input.
+        channels: in this order, from `CHANNELS`.
+    """
+
+    size: tuple[int, int, int]
+    channels: tuple[str, ...] = CHANNELS
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 3 or any(extent < 1 for extent in self.size):
+            raise ValueError(f"size is {self.size}, allowed are three positive extents (z, y, x)")
+        unknown = [channel for channel in self.channels if channel not in CHANNELS]
+        if unknown or not self.channels:
+            raise ValueError(f"channels are {self.channels}, allowed are {', '.join(CHANNELS)}")
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
+        """From JSON, where tuples are lists."""
+        return cls(**{key: tuple(value) for key, value in fields.items()})
+
+
+def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Resize a ROI and standardise its grey.
+
+    The grey is the luma of RGB, resized with half-pixel centres (averaging where a slice shrinks,
+    linear where it grows, linear along z), minus its mean, over its standard deviation. The change
+    is taken between the slices of the stack itself, before the depth is resized: moving cells show
+    from one slice to the next, and interpolated slices would hide that.
+
+    Args:
+        volume: the ROI, ``(z, y, x, c)`` uint8 with c 1 or 3.
+        preprocessing: size and channels.
+
+    Returns:
+        ``(c, z, y, x)`` float32.
+    """
+    depth, height, width = preprocessing.size
+    flat = _resize_plane(to_grey(volume.array), (height, width))  # (native z, y, x)
+    spread = max(float(flat.std()), 1.0)
+    planes: dict[str, NDArray[np.float32]] = {}
+    if "grey" in preprocessing.channels:
+        planes["grey"] = _resize_depth((flat - flat.mean()) / spread, depth)
+    if "change" in preprocessing.channels:
+        planes["change"] = _resize_depth(_change(flat) / spread, depth)
+    if "mask" in preprocessing.channels:
+        mask = _resize_plane(volume.mask[None].astype(np.uint8), (height, width))
+        planes["mask"] = np.broadcast_to(mask, preprocessing.size)
+    return np.stack([planes[channel] for channel in preprocessing.channels])
+
+
+def to_grey(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """``(z, y, x, c)`` → ``(z, y, x)`` luma, uint8."""
+    if array.shape[3] == 1:
+        return array[..., 0]
+    depth, height, width, _ = array.shape
+    flat = array.reshape(depth * height, width, 3)  # cvtColor wants one image
+    grey: NDArray[np.uint8] = cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+    return grey.reshape(depth, height, width)
+
+
+def _change(slices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean absolute difference to the slice before and the slice after, slightly smoothed.
+
+    The same when time runs backwards. A single slice has no change: zeros.
+    """
+    if len(slices) == 1:
+        return np.zeros_like(slices)
+    smooth = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in slices])
+    steps = np.abs(np.diff(smooth, axis=0))
+    before, after = np.concatenate([steps[:1], steps]), np.concatenate([steps, steps[-1:]])
+    mean: NDArray[np.float32] = (before + after) / 2
+    return mean
+
+
+def _resize_plane(stack: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
+    """``(z, y, x)`` uint8 → ``(z, *size)`` float32."""
+    height, width = size
+    shrinks = stack.shape[1] * stack.shape[2] > height * width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = np.empty((len(stack), height, width), np.float32)
+    for source, target in zip(stack, resized, strict=True):
+        cv2.resize(source.astype(np.float32), (width, height), dst=target, interpolation=method)
+    return resized
+
+
+def _resize_depth(slices: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
+    """``(z, y, x)`` → ``(depth, y, x)``, linear with half-pixel centres."""
+    if len(slices) == depth:
+        return slices
+    # Slice k of the result lies at (k + 0.5) * ratio - 0.5 of the source.
+    last = len(slices) - 1
+    place = np.clip((np.arange(depth) + 0.5) * len(slices) / depth - 0.5, 0, last)
+    lower = np.floor(place).astype(int)
+    upper = np.minimum(lower + 1, last)
+    weight = (place - lower).astype(np.float32)[:, None, None]
+    blended: NDArray[np.float32] = slices[lower] * (1 - weight) + slices[upper] * weight
+    return blended

@@ -1,0 +1,174 @@
+"""``stallscan predict``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from stallscan import __version__
+from stallscan.cli._progress import progress_bar, say
+from stallscan.data.submission import check_submission_filenames, write_submission
+from stallscan.data.tables import STATUSES, read_predictions
+from stallscan.errors import OptionError
+from stallscan.inference.batch import PredictOptions, predict_videos
+from stallscan.inference.predictor import load_predictor
+from stallscan.inference.table import PredictionsWriter
+from stallscan.manifest import Manifest, State, open_output
+from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.video.read import VIDEO_SUFFIXES
+
+_DEFAULTS = PredictOptions()
+
+
+def predict(
+    videos: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="VIDEOS…", help_behavior_hint="(required)")
+    ],
+    out: Path,
+    prediction: PredictOptions = _DEFAULTS,
+    model: Path | None = None,
+    submission: Path | None = None,
+    submission_format: Path | None = None,
+    failed_as: Literal[0, 1] | None = None,
+    workers: int = os.cpu_count() or 1,
+    overwrite: bool = False,
+) -> int:
+    """Say of each video whether the outlined vessel is stalled.
+
+    A row for each video: probability, call, status (ok, flagged, failed) and why. Exit code 3 when
+    a video failed. The same command again resumes an unfinished run.
+
+    Args:
+        videos: Videos, or folders of videos.
+        out: The table to write (CSV).
+        prediction: How to predict.
+        model: Checkpoint folder; the model in the box by default.
+        submission: Also write the competition's filename,stalled here.
+        submission_format: The format file that the submission must match.
+        failed_as: Call for failed videos in the submission; without it they are refused.
+        workers: Threads that decode; all cores by default.
+        overwrite: Start anew over an existing table.
+    """
+    if workers < 1:
+        raise OptionError(f"--workers is {workers}, allowed are 1 and above")
+    if not out.suffix:
+        raise OptionError(f"--out is {out}, a table needs a file name such as {out}.csv")
+    if (submission is None) != (submission_format is None):
+        raise OptionError(
+            f"--submission is {submission} and --submission-format is {submission_format}; a "
+            "submission is checked against its format file, so give both or neither"
+        )
+    paths = find_videos(videos)
+    names = [path.name for path in paths]
+    if submission_format is not None:
+        check_submission_filenames(names, submission_format)
+    model_dir = model or DEFAULT_MODEL_DIR
+    predictor = load_predictor(model_dir, flips=prediction.flips, threshold=prediction.threshold)
+    identity = {
+        "videos": f"{len(paths)} videos, sha256 {_fingerprint(paths)}",
+        "model": f"{predictor.card.name}, sha256 {_fingerprint_model(model_dir)}",
+        "engine": "torch",
+        "flips": predictor.flips,
+        "threshold": predictor.threshold,
+    }
+    partial = out.with_name(out.name + ".partial")
+    with open_output(
+        out,
+        command="predict",
+        options=identity,
+        folder=False,
+        overwrite=overwrite,
+        parts=(partial,),
+    ) as run:
+        if run.state is State.COMPLETE:
+            say(f"{out}: complete since {run.record['finished']}; pass --overwrite to predict anew")
+        else:
+            began = time.perf_counter()
+            with PredictionsWriter(out, names) as writer:
+                todo = paths[len(writer.rows) :]
+                with progress_bar(len(paths), initial=len(writer.rows)) as bar:
+                    for row in predict_videos(todo, predictor, workers=workers):
+                        writer.append(row)
+                        bar.update()
+            _complete(run, writer.rows, wall_s=round(time.perf_counter() - began, 1))
+        _report(out, run, predictor.threshold)
+    if submission is not None and submission_format is not None:
+        n_failed = write_submission(
+            submission, read_predictions(out), submission_format, failed_as=failed_as
+        )
+        note = f", {n_failed} failed ones as {failed_as}" if n_failed else ""
+        say(f"{submission}: {len(paths)} calls{note}")
+    return run.exit_code
+
+
+def find_videos(inputs: tuple[Path, ...]) -> list[Path]:
+    """Files as given, folders as the videos in them, sorted.
+
+    Raises:
+        OptionError: nothing given, a folder without videos, or two videos with one base name.
+    """
+    if not inputs:
+        raise OptionError("no videos given; name files, or a folder that holds them")
+    paths: list[Path] = []
+    for path in inputs:
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        if not found:
+            raise OptionError(
+                f"{path}: holds no videos among {len(list(path.iterdir()))} entries (allowed are "
+                f"{', '.join(sorted(VIDEO_SUFFIXES))}); name the folder with the videos"
+            )
+        paths += found
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if path.name in seen:
+            raise OptionError(
+                f"{path}: has the same base name as {seen[path.name]}, and rows are named by it; "
+                "predict them in two runs"
+            )
+        seen[path.name] = path
+    return paths
+
+
+def _fingerprint(paths: list[Path]) -> str:
+    """Of the inputs: base names and sizes, so that another folder may hold the same videos."""
+    lines = [f"{path.name} {path.stat().st_size if path.exists() else ''}" for path in paths]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _fingerprint_model(model_dir: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("model.json", "weights.safetensors"):
+        digest.update((model_dir / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _complete(run: Manifest, rows: list[dict[str, str]], *, wall_s: float) -> None:
+    counts = dict.fromkeys(STATUSES, 0)
+    for row in rows:
+        counts[row["status"]] += 1
+    run.complete(
+        exit_code=3 if counts["failed"] else 0,
+        counts=counts,
+        n_stalled=sum(row["stalled"] == "1" for row in rows),
+        wall_s=wall_s,
+        version=__version__,
+    )
+
+
+def _report(out: Path, run: Manifest, threshold: float) -> None:
+    counts = run.record["counts"]
+    n_predicted = counts["ok"] + counts["flagged"]
+    say(
+        f"{out}: {run.record['n_stalled']} of {n_predicted} vessels called stalled (probability ≥ "
+        f"{threshold:g}); {counts['flagged']} flagged, {counts['failed']} failed"
+    )
+    if counts["failed"]:
+        say("The column message says why a video failed.")

@@ -1,0 +1,51 @@
+"""The exception tree (a leaf).
+
+A message names the file, what failed, the value found, what is allowed and what to do. Every class
+carries the exit code with which the command line ends when nobody catches it.
+"""
+
+from __future__ import annotations
+
+
+class StallscanError(Exception):
+    """Base of every error that stallscan raises on purpose."""
+
+    exit_code = 3
+
+
+class UsageError(StallscanError):
+    """The command or call itself is wrong: an option, a combination, an output that is taken."""
+
+    exit_code = 2
+
+
+class OptionError(UsageError, ValueError):
+    """A value outside what an option or argument allows."""
+
+
+class OutputConflictError(UsageError):
+    """The output exists and belongs to another run, or another process is writing it."""
+
+
+class InputError(StallscanError):
+    """Something that was read is missing, damaged or inconsistent."""
+
+
+class VideoError(InputError):
+    """A file that cannot be read as a stack of frames."""
+
+
+class OutlineNotFoundError(InputError):
+    """No orange outline in any frame of a clip."""
+
+
+class TableError(InputError):
+    """A CSV table with missing columns, wrong values or duplicate rows."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint folder that is missing, damaged or does not fit."""
+
+
+class TrainingError(StallscanError):
+    """Training cannot go on; the last good checkpoint is kept and named."""

@@ -1,0 +1,95 @@
+"""model.json: everything about a network but its weights (read without torch)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stallscan.errors import CheckpointError
+
+FORMAT = 1
+"""Version of the file format; a reader refuses a newer one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What model.json holds.
+
+    Attributes:
+        name: what predictions call the model.
+        architecture: registry name.
+        options: arguments of `create_model`.
+        preprocessing: Volume → network input: fields of `stallscan.augment.Preprocessing`.
+        threshold: probability from which a vessel is called stalled.
+        flips: how many mirrored copies are averaged by default: 1, 2, 4 or 8.
+        metrics: how the model did, by name.
+        training: data, recipe, seeds, hours.
+        versions: of what trained it.
+        licence: of the weights.
+        notes: what a user must know.
+    """
+
+    name: str
+    architecture: str
+    options: dict[str, Any]
+    preprocessing: dict[str, Any]
+    threshold: float = 0.5
+    flips: int = 8
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    licence: str = "MIT"
+    notes: str = ""
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Write model.json."""
+    path.write_text(json.dumps({"format": FORMAT, **dataclasses.asdict(card)}, indent=2) + "\n")
+
+
+def read_card(model_dir: Path) -> ModelCard:
+    """Read and check the model.json of a checkpoint folder.
+
+    Raises:
+        CheckpointError: the folder or the file is missing, or its content does not make sense.
+    """
+    path = model_dir / "model.json"
+    if not model_dir.is_dir():
+        raise CheckpointError(
+            f"{model_dir}: no such checkpoint folder; a checkpoint is a folder with model.json and "
+            "weights.safetensors, as `stallscan train` writes it"
+        )
+    if not path.is_file():
+        found = ", ".join(sorted(p.name for p in model_dir.iterdir())[:5]) or "nothing"
+        raise CheckpointError(
+            f"{path}: missing (the folder holds {found}); point --model at a checkpoint folder "
+            "with model.json and weights.safetensors"
+        )
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is not JSON ({error}); export the model anew") from error
+    found_format = fields.pop("format", None)
+    if found_format != FORMAT:
+        raise CheckpointError(
+            f"{path}: has format {found_format!r}, this stallscan reads {FORMAT}; upgrade "
+            "stallscan or export the model anew"
+        )
+    try:
+        card = ModelCard(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: is not a model card ({error}); export the model anew"
+        ) from error
+    if not 0.0 <= card.threshold <= 1.0:
+        raise CheckpointError(
+            f"{path}: threshold is {card.threshold}, allowed are 0 to 1; correct model.json"
+        )
+    if card.flips not in (1, 2, 4, 8):
+        raise CheckpointError(
+            f"{path}: flips is {card.flips}, allowed are 1, 2, 4 and 8; correct model.json"
+        )
+    return card

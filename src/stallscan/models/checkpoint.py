@@ -1,0 +1,74 @@
+"""The checkpoint folder: model.json and weights.safetensors, and nothing that can execute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from stallscan.errors import CheckpointError
+from stallscan.models.card import ModelCard, read_card, write_card
+from stallscan.models.registry import create_model
+
+DEFAULT_MODEL_DIR = Path(__file__).parent / "weights" / "default"
+"""The model in the box."""
+
+
+def save_checkpoint(model: nn.Module, card: ModelCard, model_dir: Path) -> None:
+    """Write a checkpoint folder; floating weights are stored as float16.
+
+    Raises:
+        CheckpointError: a weight is not finite as float16.
+    """
+    model_dir.mkdir(parents=True, exist_ok=True)
+    weights = {}
+    for key, tensor in model.state_dict().items():
+        stored = tensor.half() if tensor.is_floating_point() else tensor
+        if stored.is_floating_point() and not torch.isfinite(stored).all():
+            raise CheckpointError(
+                f"{model_dir}: weight {key!r} is not finite as float16 (largest "
+                f"{tensor.abs().max().item():g}, allowed 65504); training has diverged"
+            )
+        weights[key] = stored.contiguous().cpu()
+    save_file(weights, model_dir / "weights.safetensors")
+    write_card(card, model_dir / "model.json")
+
+
+def load_checkpoint(model_dir: Path) -> tuple[nn.Module, ModelCard]:
+    """Read a checkpoint folder; the model comes in float32 and in evaluation mode.
+
+    Raises:
+        CheckpointError: missing or damaged files, or weights that do not fit the architecture.
+    """
+    card = read_card(model_dir)
+    path = model_dir / "weights.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: missing; a checkpoint folder needs model.json and weights.safetensors"
+        )
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: is not a safetensors file ({error}); copy it anew, or export the model anew"
+        ) from error
+    model = create_model(card.architecture, **card.options)
+    expected = model.state_dict()
+    wrong = [
+        f"{key} is missing" if key not in weights else f"{key} is unexpected"
+        for key in sorted(expected.keys() ^ weights.keys())
+    ] + [
+        f"{key} has shape {tuple(weights[key].shape)}, needs {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & weights.keys())
+        if weights[key].shape != expected[key].shape
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{path}: {len(wrong)} weights do not fit {card.architecture} "
+            f"({'; '.join(wrong[:3])}); use the weights that belong to this model.json"
+        )
+    model.load_state_dict(weights)  # copies float16 into the float32 parameters
+    return model.eval(), card

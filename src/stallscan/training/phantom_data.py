@@ -1,0 +1,106 @@
+"""The phantom's endless set, for a DataLoader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from stallscan.augment.evaluation import Preprocessing, preprocess
+from stallscan.augment.mirror import random_mirror
+from stallscan.simulate.phantom import phantom_roi
+from stallscan.types import Label
+
+TRAIN_STREAM, VALIDATION_STREAM = 0, 1
+"""Second part of a sample's seed: the two sets never share one."""
+
+
+class SampleKey(NamedTuple):
+    """Names one sample of the endless set; with the seed it decides every byte of it."""
+
+    stream: int
+    epoch: int
+    number: int
+    label: Label
+
+
+class PhantomRois(Dataset[tuple[Tensor, Tensor]]):
+    """ROIs rendered on demand; a sample depends on the seed and its key alone.
+
+    Args:
+        seed: of the run.
+        preprocessing: Volume → network input.
+    """
+
+    def __init__(self, seed: int, preprocessing: Preprocessing) -> None:
+        self.seed = seed
+        self.preprocessing = preprocessing
+
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
+        """``(c, z, y, x)`` float32 and the label, a float32 scalar."""
+        where = (self.seed, key.stream, key.epoch, key.number)
+        volume, _ = phantom_roi(where, key.label)
+        array = preprocess(volume, self.preprocessing)
+        if key.stream == TRAIN_STREAM:
+            array = random_mirror(array, np.random.default_rng((*where, 1)))
+        return torch.from_numpy(array), torch.tensor(float(key.label))
+
+
+class BalancedSampler(Sampler[SampleKey]):
+    """New keys in every epoch, each stalled with a given probability (the paper's sampler).
+
+    Args:
+        seed: of the run.
+        n_samples: keys in an epoch.
+        stalled_share: probability of a stalled one; the winner's is 0.25.
+    """
+
+    def __init__(self, seed: int, n_samples: int, stalled_share: float) -> None:
+        self.seed = seed
+        self.n_samples = n_samples
+        self.stalled_share = stalled_share
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch, after a resume too."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __iter__(self) -> Iterator[SampleKey]:
+        rng = np.random.default_rng((self.seed, TRAIN_STREAM, self.epoch))
+        stalled = rng.random(self.n_samples) < self.stalled_share
+        for index, is_stalled in enumerate(stalled):
+            yield SampleKey(TRAIN_STREAM, self.epoch, index, Label(int(is_stalled)))
+
+
+def validation_keys(n: int) -> list[SampleKey]:
+    """The fixed validation set: flowing and stalled in turn."""
+    return [SampleKey(VALIDATION_STREAM, 0, index, Label(index % 2)) for index in range(n)]
+
+
+def keep_cores_free(worker: int) -> None:
+    """Each loading worker computes on one thread."""
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def load_all(
+    dataset: PhantomRois, keys: list[SampleKey], workers: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches over keys, in order, rendered by workers."""
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=keys,
+        num_workers=workers,
+        worker_init_fn=keep_cores_free,
+    )
+    yield from loader

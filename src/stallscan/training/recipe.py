@@ -1,0 +1,99 @@
+"""Recipes: everything that decides a training run, as data."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+from stallscan.augment.evaluation import Preprocessing
+from stallscan.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A way to train one network.
+
+    Attributes:
+        architecture: registry name of the network.
+        model_options: arguments of `stallscan.models.create_model`.
+        preprocessing: Volume → network input.
+        batch_size: samples in a batch.
+        batches_per_epoch: an epoch is a number of batches, for the phantom is endless.
+        max_epochs: end of the cosine schedule.
+        patience: epochs without a better validation AUC after which training stops.
+        stalled_share: probability that a training sample is stalled.
+        n_validation: validation ROIs, half of them stalled.
+        learning_rate: peak, after one epoch of warm-up.
+        weight_decay: AdamW's.
+        label_smoothing: distance of the targets from 0 and 1.
+    """
+
+    architecture: str
+    model_options: dict[str, Any] = field(default_factory=dict)
+    preprocessing: Preprocessing
+    batch_size: int = 16
+    batches_per_epoch: int = 40
+    max_epochs: int = 50
+    patience: int = 12
+    stalled_share: float = 0.5
+    n_validation: int = 400
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.02
+
+
+RECIPES: dict[str, Recipe] = {
+    # Half an hour on two cores: a ResNet18-3D of quarter width on grey, change and outline mask.
+    "cpu-small": Recipe(
+        architecture="resnet18",
+        model_options={"in_channels": 3, "width": 0.25, "dropout": 0.1},
+        preprocessing=Preprocessing(size=(48, 64, 64)),
+    ),
+    # Two steps of a tiny network: proves that an installation can train.
+    "smoke": Recipe(
+        architecture="resnet18",
+        model_options={"in_channels": 3, "width": 0.0625},
+        preprocessing=Preprocessing(size=(16, 32, 32)),
+        batch_size=4,
+        batches_per_epoch=2,
+        max_epochs=2,
+        n_validation=8,
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """Options of `stallscan train`."""
+
+    recipe: str = "cpu-small"
+    """Name of the recipe."""
+    seed: int = 0
+    """Decides the initial weights and every sample."""
+    max_epochs: int | None = None
+    """Stop earlier (or later) than the recipe does."""
+    workers: int = 2
+    """Processes that render ROIs; 0 renders in the training process."""
+    device: str = "auto"
+    """Lightning accelerator: auto, cpu, gpu."""
+
+    def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            close = difflib.get_close_matches(self.recipe, RECIPES, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise OptionError(
+                f"--recipe {self.recipe!r} is unknown; {hint}choose from {', '.join(RECIPES)}"
+            )
+        if self.seed < 0:
+            raise OptionError(f"--seed is {self.seed}, allowed are 0 and above; choose another")
+        if self.max_epochs is not None and self.max_epochs < 1:
+            raise OptionError(
+                f"--max-epochs is {self.max_epochs}, allowed are 1 and above; leave it out to "
+                "follow the recipe"
+            )
+        if self.workers < 0:
+            raise OptionError(
+                f"--workers is {self.workers}, allowed are 0 and above; 0 renders in the training "
+                "process"
+            )

@@ -1,0 +1,191 @@
+"""One training run: from a recipe to a checkpoint folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import platform
+import time
+import warnings
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader, TensorDataset
+
+from stallscan.manifest import Manifest, State, open_output
+from stallscan.models.card import ModelCard
+from stallscan.models.checkpoint import save_checkpoint
+from stallscan.training.history import History
+from stallscan.training.module import StallModule
+from stallscan.training.phantom_data import (
+    BalancedSampler,
+    PhantomRois,
+    keep_cores_free,
+    load_all,
+    validation_keys,
+)
+from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
+
+log = logging.getLogger(__name__)
+
+NOTES = (
+    "Trained on synthetic data alone (the stallscan phantom). Not validated on real data beyond "
+    "two short clips; not a medical device."
+)
+
+
+def train(
+    run_dir: Path, options: TrainOptions, *, overwrite: bool = False, progress: bool = True
+) -> Path:
+    """Train a recipe on the phantom's endless set; a killed run goes on from its last epoch.
+
+    Args:
+        run_dir: becomes a checkpoint folder, with history.csv, curves.png and validation.csv.
+        options: recipe, seed, length.
+        overwrite: start anew over an existing run.
+        progress: show a progress bar.
+
+    Returns:
+        ``run_dir``.
+
+    Raises:
+        OutputConflictError: the folder belongs to another run.
+        TrainingError: the loss is not finite.
+    """
+    recipe = RECIPES[options.recipe]
+    if options.max_epochs is not None:
+        recipe = dataclasses.replace(recipe, max_epochs=options.max_epochs)
+    identity = {"recipe": dataclasses.asdict(recipe), "seed": options.seed}
+    with open_output(run_dir, command="train", options=identity, overwrite=overwrite) as run:
+        if run.state is not State.COMPLETE:
+            _fit(run_dir, recipe, options, run, progress)
+    return run_dir
+
+
+def _fit(
+    run_dir: Path, recipe: Recipe, options: TrainOptions, run: Manifest, progress: bool
+) -> None:
+    # Lightning advises on worker counts and empty loggers; our options decide those.
+    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    began = time.perf_counter()
+    torch.manual_seed(options.seed)
+    dataset = PhantomRois(options.seed, recipe.preprocessing)
+    sampler = BalancedSampler(
+        options.seed, recipe.batch_size * recipe.batches_per_epoch, recipe.stalled_share
+    )
+    loader: DataLoader[object] = DataLoader(
+        dataset,
+        batch_size=recipe.batch_size,
+        sampler=sampler,
+        num_workers=options.workers,
+        persistent_workers=options.workers > 0,
+        worker_init_fn=keep_cores_free,
+    )
+    log.info("rendering %d validation ROIs", recipe.n_validation)
+    batches = load_all(
+        dataset, validation_keys(recipe.n_validation), options.workers, recipe.batch_size
+    )
+    # float16 halves the memory of the validation set; the same in every epoch, so it is fair.
+    parts = [(inputs.half(), labels) for inputs, labels in batches]
+    validation = TensorDataset(
+        torch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])
+    )
+    checkpoints_dir = run_dir / "checkpoints"
+    best = ModelCheckpoint(
+        checkpoints_dir,
+        filename="best",
+        monitor="val_auc",
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[lightning.Callback] = [
+        best,
+        EarlyStopping("val_auc", mode="max", patience=recipe.patience),
+        History(run_dir),
+    ]
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=1))
+    trainer = lightning.Trainer(
+        accelerator=options.device,
+        devices=1,
+        max_epochs=recipe.max_epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        default_root_dir=run_dir,
+    )
+    module = StallModule(recipe, recipe.max_epochs)
+    last = checkpoints_dir / "last.ckpt"
+    if last.exists():
+        log.info("resuming from %s", last)
+    trainer.fit(
+        module,
+        loader,
+        DataLoader(validation, batch_size=recipe.batch_size),
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=True,
+    )
+    state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    module.load_state_dict(state["state_dict"])
+    trainer.validate(module, DataLoader(validation, batch_size=recipe.batch_size), verbose=False)
+    hours = (time.perf_counter() - began) / 3600 + float(run.record.get("hours_before", 0.0))
+    _export(run_dir, module, recipe, options, epoch=int(state["epoch"]), hours=hours)
+    run.complete(exit_code=0, hours=round(hours, 3))
+
+
+def _export(
+    run_dir: Path,
+    module: StallModule,
+    recipe: Recipe,
+    options: TrainOptions,
+    *,
+    epoch: int,
+    hours: float,
+) -> None:
+    """Write the best epoch's network as a checkpoint folder, and its validation predictions."""
+    metrics = {
+        name: round(float(value), 4)
+        for name, value in module.trainer.callback_metrics.items()
+        if name.startswith("val_") or name == "threshold"
+    }
+    threshold = metrics.pop("threshold")
+    card = ModelCard(
+        name=run_dir.name,
+        architecture=recipe.architecture,
+        options=recipe.model_options,
+        preprocessing=dataclasses.asdict(recipe.preprocessing),
+        threshold=threshold,
+        metrics={"validation": metrics | {"n": recipe.n_validation, "stalled": 0.5}},
+        training={
+            "data": "stallscan phantom, endless",
+            "recipe": options.recipe,
+            "seed": options.seed,
+            "best_epoch": epoch,
+            "samples": (epoch + 1) * recipe.batch_size * recipe.batches_per_epoch,
+            "hours": round(hours, 3),
+        },
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+            "numpy": np.__version__,
+        },
+        notes=NOTES,
+    )
+    save_checkpoint(module.model, card, run_dir)
+    pd.DataFrame(
+        {
+            "index": range(len(module.labels)),
+            "label": module.labels.int().numpy(),
+            "probability": module.probabilities.numpy().round(5),
+        }
+    ).to_csv(run_dir / "validation.csv", index=False)
