@@ -29,7 +29,8 @@ usage: stallscan VERB [OPTIONS]
   -q, --quiet     errors only, no progress bar
   --version       print the version
 
-The same command again resumes an unfinished output and leaves a finished one alone.
+The same command again resumes an unfinished output, and leaves a finished one
+alone.
 Exit codes: 0 all good, 1 crash, 2 wrong usage, 3 some or all inputs failed.
 """
 

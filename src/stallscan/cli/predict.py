@@ -119,7 +119,11 @@ def find_videos(inputs: tuple[Path, ...]) -> list[Path]:
         if not path.is_dir():
             paths.append(path)
             continue
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+        found = sorted(
+            p
+            for p in path.iterdir()
+            if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")
+        )
         if not found:
             raise OptionError(
                 f"{path}: holds no videos among {len(list(path.iterdir()))} entries (allowed are "

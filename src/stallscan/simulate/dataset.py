@@ -113,6 +113,8 @@ def _write(
     jobs = _plan(options)
     for split in SPLITS:
         (out / split).mkdir(exist_ok=True)
+        for torn in (out / split).glob(".*.partial.mp4"):  # left by a kill; we hold the lock
+            torn.unlink()
     # A video is renamed into its place when it is whole: what is there need not be made again.
     missing = [job for job in jobs if not (out / job.split / job.filename).exists()]
     done = len(jobs) - len(missing)

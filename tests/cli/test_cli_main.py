@@ -1,0 +1,88 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import stallscan
+from stallscan.cli import VERBS, main
+
+HEAVY = ("torch", "lightning", "sklearn", "pandas", "matplotlib", "numba", "av", "cv2")
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after running code."""
+    listing = "import sys; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{listing}"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_and_help_stay_light() -> None:
+    loaded = modules_after("import stallscan\nfrom stallscan.cli import main\nmain(['--help'])")
+    assert not loaded.intersection(HEAVY)
+
+
+def test_predict_needs_neither_lightning_nor_scikit_learn() -> None:
+    loaded = modules_after(
+        "import stallscan.cli.predict, stallscan\nstallscan.load_predictor\n"
+        "import stallscan.inference.batch"
+    )
+    assert not loaded.intersection({"lightning", "sklearn"})
+
+
+def test_simulating_and_training_need_no_video_or_command_line_library() -> None:
+    loaded = modules_after("import stallscan.simulate.phantom, stallscan.training.train")
+    assert not loaded.intersection({"av", "lmdb", "tyro", "openvino"})
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"stallscan {stallscan.__version__}\n"
+
+
+def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    assert all(any(line.split()[:1] == [verb] for line in lines) for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_that_fits_a_screen(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert "--out" in text or verb == "simulate"
+    assert len(text.splitlines()) <= 45
+
+
+def test_an_unknown_verb_gets_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pedict"]) == 2
+    message = capsys.readouterr().err
+    assert "unknown verb 'pedict'" in message and "did you mean 'predict'?" in message
+
+
+def test_an_unknown_option_is_usage() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", "x.mp4", "--out", "p.csv", "--flipz", "8"])
+    assert caught.value.code == 2
+
+
+def test_an_option_outside_its_range_is_usage_and_says_what_is_allowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", "x.mp4", "--out", "p.csv", "--flips", "3"])
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    text = " ".join((captured.out + captured.err).split())
+    assert "--flips is 3, allowed are 1, 2, 4 and 8" in text

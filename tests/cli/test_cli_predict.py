@@ -1,0 +1,222 @@
+"""``stallscan predict``: exit codes, resuming, refusals, the submission."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stallscan.cli import main
+from stallscan.cli import predict as verb
+
+
+@pytest.fixture
+def videos(tmp_path: Path, write_drawn_clip: Callable[..., Path]) -> Path:
+    for seed in range(4):
+        write_drawn_clip(f"videos/v{seed}.mp4", seed)
+    (tmp_path / "videos" / "notes.txt").write_text("not a video")
+    (tmp_path / "videos" / ".v9.1234.partial.mp4").write_text("half written")
+    return tmp_path / "videos"
+
+
+@pytest.fixture
+def predict(tmp_path: Path, tiny_model_dir: Path) -> Callable[..., int]:
+    def run(*arguments: object, out: str = "p.csv") -> int:
+        common = ("--out", tmp_path / out, "--model", tiny_model_dir, "--flips", 1, "-q")
+        return main([str(a) for a in ("predict", *arguments, *common)])
+
+    return run
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err
+
+
+def test_a_folder_of_good_videos(videos: Path, predict: Callable[..., int], tmp_path: Path) -> None:
+    assert predict(videos) == 0
+    table = pd.read_csv(tmp_path / "p.csv")
+    assert list(table["filename"]) == ["v0.mp4", "v1.mp4", "v2.mp4", "v3.mp4"]
+    assert set(table["status"]) == {"ok"} and table["probability"].between(0, 1).all()
+    record = json.loads((tmp_path / "p.csv.run.json").read_text())
+    assert record["state"] == "complete" and record["counts"]["ok"] == 4
+
+
+def test_a_failed_video_makes_exit_code_3_again_and_again(
+    videos: Path, predict: Callable[..., int], tmp_path: Path
+) -> None:
+    (videos / "v9.mp4").write_bytes(b"no video")
+    assert predict(videos) == 3
+    first = (tmp_path / "p.csv").stat().st_mtime_ns
+    assert predict(videos) == 3  # complete: nothing is done, the exit is as before
+    assert (tmp_path / "p.csv").stat().st_mtime_ns == first
+
+
+def test_an_unfinished_run_goes_on(
+    videos: Path,
+    predict: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predict(videos, out="whole.csv")
+    original = verb.predict_videos
+    asked: list[int] = []
+
+    def stopped(paths: list[Path], *args: object, **options: object) -> object:
+        asked.append(len(paths))
+        for n, row in enumerate(original(paths, *args, **options)):  # type: ignore[arg-type]
+            if len(asked) == 1 and n == 2:
+                raise KeyboardInterrupt
+            yield row
+
+    monkeypatch.setattr(verb, "predict_videos", stopped)
+    assert predict(videos) == 130
+    assert not (tmp_path / "p.csv").exists()
+    assert predict(videos) == 0
+    assert asked == [4, 2]
+    assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_other_options_are_refused_and_named(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(videos)
+    assert predict(videos, "--threshold", 0.9) == 2
+    message = error_of(capsys)
+    assert "p.csv: was started with other options" in message
+    assert "threshold was 0.5, now 0.9" in message and "--overwrite" in message
+    assert predict(videos, "--threshold", 0.9, "--overwrite") == 0
+
+
+def test_other_videos_are_refused(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(videos)
+    assert predict(videos / "v0.mp4") == 2
+    assert "videos was '4 videos" in error_of(capsys)
+
+
+def test_a_table_of_somebody_else_is_never_overwritten_unasked(
+    videos: Path, predict: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.csv").write_text("precious")
+    assert predict(videos) == 2
+    message = error_of(capsys)
+    assert "p.csv: exists and was not written by `stallscan predict`" in message
+    assert "--overwrite" in message and (tmp_path / "p.csv").read_text() == "precious"
+
+
+def test_two_videos_of_one_name_are_refused(
+    videos: Path,
+    predict: Callable[..., int],
+    write_drawn_clip: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = write_drawn_clip("other/v1.mp4", 7)
+    assert predict(videos, other) == 2
+    message = error_of(capsys)
+    assert f"{other}: has the same base name as {videos / 'v1.mp4'}" in message
+    assert "two runs" in message
+
+
+def test_a_folder_without_videos_is_refused(
+    predict: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert predict(tmp_path / "empty") == 2
+    message = error_of(capsys)
+    assert f"{tmp_path / 'empty'}: holds no videos among 0 entries" in message
+    assert ".mp4" in message
+
+
+def test_no_videos_are_refused(
+    predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict() == 2
+    assert "no videos given; name files, or a folder" in error_of(capsys)
+
+
+def test_a_missing_model_is_refused_before_anything_is_written(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, model = tmp_path / "p.csv", tmp_path / "nowhere"
+    assert main(["predict", str(videos), "--out", str(out), "--model", str(model)]) == 3
+    message = error_of(capsys)
+    assert f"{model}: no such checkpoint folder" in message and "stallscan train" in message
+    assert not list(tmp_path.glob("*p.csv*"))
+
+
+def test_workers_below_one_are_refused(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(videos, "--workers", 0) == 2
+    assert "--workers is 0, allowed are 1 and above" in error_of(capsys)
+
+
+def test_an_output_without_a_name_of_a_table_is_refused(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(videos, out="predictions") == 2
+    assert "predictions, a table needs a file name such as" in error_of(capsys)
+
+
+class TestSubmission:
+    """The competition's ``filename,stalled``."""
+
+    @pytest.fixture
+    def format_path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "submission_format.csv"
+        path.write_text("filename,stalled\n" + "".join(f"v{i}.mp4,0\n" for i in (2, 0, 3, 1)))
+        return path
+
+    def test_it_follows_its_format(
+        self, videos: Path, predict: Callable[..., int], tmp_path: Path, format_path: Path
+    ) -> None:
+        options = ("--submission", tmp_path / "s.csv", "--submission-format", format_path)
+        assert predict(videos, *options, "--threshold", 0.0) == 0
+        assert (tmp_path / "s.csv").read_text() == (
+            "filename,stalled\nv2.mp4,1\nv0.mp4,1\nv3.mp4,1\nv1.mp4,1\n"
+        )
+
+    def test_other_videos_than_the_format_names_are_refused_before_the_work(
+        self,
+        videos: Path,
+        predict: Callable[..., int],
+        tmp_path: Path,
+        format_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        options = ("--submission", tmp_path / "s.csv", "--submission-format", format_path)
+        assert predict(videos / "v0.mp4", *options) == 3
+        message = error_of(capsys)
+        assert "submission_format.csv" in message and "3 of its 4 videos" in message
+        assert not (tmp_path / "p.csv").exists()
+
+    def test_failed_rows_are_refused_unless_said_otherwise(
+        self,
+        videos: Path,
+        predict: Callable[..., int],
+        tmp_path: Path,
+        format_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (videos / "v2.mp4").write_bytes(b"no video")
+        options = ("--submission", tmp_path / "s.csv", "--submission-format", format_path)
+        assert predict(videos, *options) == 3
+        message = error_of(capsys)
+        assert "1 of 4 videos failed" in message and "--failed-as 0" in message
+        assert not (tmp_path / "s.csv").exists()
+        assert predict(videos, *options, "--failed-as", 0) == 3
+        assert "v2.mp4,0\n" in (tmp_path / "s.csv").read_text()
+
+    def test_it_needs_its_format(
+        self,
+        videos: Path,
+        predict: Callable[..., int],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        assert predict(videos, "--submission", tmp_path / "s.csv") == 2
+        assert "--submission-format is None" in error_of(capsys)

@@ -1,0 +1,62 @@
+"""What many tests need: a tiny network in a checkpoint folder, and drawn videos."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stallscan.types import UInt8Array
+
+
+def draw_clip(seed: int = 0, n_frames: int = 8, outline: bool = True) -> UInt8Array:
+    """``(z, 96, 128, 3)``: grey noise, and an orange ellipse on every frame."""
+    rng = np.random.default_rng(seed)
+    grey = rng.integers(0, 90, (n_frames, 96, 128, 1), np.uint8)
+    frames = np.repeat(grey, 3, axis=3)
+    if outline:
+        centre = (int(rng.integers(45, 80)), int(rng.integers(40, 55)))
+        for frame in frames:
+            cv2.ellipse(frame, centre, (24, 16), 20, 0, 360, (240, 104, 17), 3, cv2.LINE_AA)
+    return frames
+
+
+@pytest.fixture
+def write_drawn_clip(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a drawn clip into the test's folder: (name, seed, outline) → path."""
+    from stallscan.video.write import write_clip
+
+    def write(name: str, seed: int = 0, outline: bool = True, n_frames: int = 8) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path, draw_clip(seed, n_frames, outline), preset="ultrafast")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder with an untrained network of four channels."""
+    import torch
+
+    from stallscan.augment.evaluation import Preprocessing
+    from stallscan.models.card import ModelCard
+    from stallscan.models.checkpoint import save_checkpoint
+    from stallscan.models.registry import create_model
+
+    options = {"in_channels": 3, "width": 0.0625}
+    torch.manual_seed(0)
+    card = ModelCard(
+        name="tiny",
+        architecture="resnet18",
+        options=options,
+        preprocessing=dataclasses.asdict(Preprocessing(size=(8, 32, 32))),
+    )
+    model_dir = tmp_path_factory.mktemp("models") / "tiny"
+    save_checkpoint(create_model("resnet18", **options), card, model_dir)
+    return model_dir

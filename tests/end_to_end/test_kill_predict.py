@@ -1,0 +1,44 @@
+"""A killed `predict` loses nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import draw_clip
+from killing import kill_when, predict_command, rows_in
+
+from stallscan.video.write import write_clip
+
+N_VIDEOS = 24
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model_dir: Path
+) -> tuple[list[Path], tuple[str, ...], bytes]:
+    """Videos, options, and the table that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("kill")
+    videos = [folder / f"v{seed}.mp4" for seed in range(N_VIDEOS)]
+    for seed, path in enumerate(videos):
+        write_clip(path, draw_clip(seed, n_frames=24), preset="ultrafast")
+    videos[5].write_bytes(b"torn")
+    options = ("--model", str(tiny_model_dir), "--flips", "2")
+    whole = folder / "whole.csv"
+    assert subprocess.run(predict_command(videos, whole, *options), check=False).returncode == 3
+    return videos, options, whole.read_bytes()
+
+
+@pytest.mark.parametrize("group", [True, False])
+def test_kill_9_then_the_same_command_gives_the_undisturbed_table(
+    tmp_path: Path, undisturbed: tuple[list[Path], tuple[str, ...], bytes], group: bool
+) -> None:
+    videos, options, whole = undisturbed
+    out = tmp_path / "p.csv"
+    command = predict_command(videos, out, *options)
+    left = kill_when(command, out, 8, group=group)
+    assert 8 <= left < N_VIDEOS and not out.exists()
+    assert subprocess.run(command, check=False).returncode == 3
+    assert rows_in(out) == N_VIDEOS
+    assert out.read_bytes() == whole
