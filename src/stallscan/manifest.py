@@ -100,15 +100,24 @@ def open_output(
         raise _unwritable(out, error) from error
     try:
         if overwrite:
-            if out.is_dir() and any(out.iterdir()) and not record_path.exists():
+            if out.is_dir() and any(out.iterdir()) and not _is_ours(record_path):
                 raise OutputConflictError(
                     f"{out}: --overwrite only removes folders that stallscan wrote, and this one "
-                    f"has no {record_path.name}; remove it yourself or choose another --out"
+                    f"has no {record_path.name} of ours; remove it yourself or choose another "
+                    "--out"
                 )
             _remove(out, record_path, *parts)
         yield _open(out, record_path, command, _plain(options))
     finally:
         lock.release()
+
+
+def _is_ours(record_path: Path) -> bool:
+    """Whether a record says that stallscan made the folder."""
+    try:
+        return "command" in json.loads(record_path.read_text())
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _check_place(out: Path, *, folder: bool) -> None:
@@ -139,12 +148,12 @@ def _open(out: Path, record_path: Path, command: str, options: dict[str, Any]) -
         return Manifest(record_path, State.NEW, record)
     try:
         record = json.loads(record_path.read_text())
-        found_command, found = record["command"], record["options"]
+        found_command, found = record["command"], dict(record["options"])
         state = State(record["state"])
     except (ValueError, KeyError, TypeError) as error:
         raise OutputConflictError(
-            f"{record_path}: is not a stallscan run record ({error}); pass --overwrite to start "
-            "anew"
+            f"{record_path}: is not a stallscan run record ({error}); choose another --out, or "
+            "remove what is there"
         ) from error
     if found_command != command:
         raise OutputConflictError(

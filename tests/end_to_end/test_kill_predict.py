@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import draw_clip
 from killing import kill_when, predict_command, rows_in
 
+from conftest import draw_clip
 from stallscan.video.write import write_clip
 
 N_VIDEOS = 24

@@ -53,11 +53,17 @@ def train(cells: np.ndarray, speed_um_s: float) -> Blood:
 
 
 def straight_scene(
-    blood: Blood, along: str, *, pixel_um: float = 1.0, n_frames: int = 8, centre_px: int = 48
+    blood: Blood,
+    along: str,
+    *,
+    pixel_um: float = 1.0,
+    step_um: float = 1.0,
+    n_frames: int = 8,
+    centre_px: int = 48,
 ) -> Scene:
     """One tube through the whole field along ``"y"`` or ``"x"``, in the plane of slice 4."""
     extent_px = HEIGHT if along == "y" else WIDTH
-    arc = np.arange(0.0, extent_px * pixel_um, 1.0)
+    arc = np.arange(0.0, extent_px * pixel_um, step_um)
     points = np.empty((len(arc), 3))
     points[:, 0] = 4.0
     points[:, 1] = arc if along == "y" else centre_px * pixel_um

@@ -62,8 +62,8 @@ def test_displacement_is_the_integral_of_the_modulated_speed(
 
 
 def test_single_micrometres_count_after_metres() -> None:
-    found = a_train(8000.0, []).displacement_um(np.array([300.000125]))
-    assert found[0] == pytest.approx(2_400_001 % PERIOD_UM, abs=1e-2)
+    found = a_train(8000.0, []).displacement_um(np.array([300.0001375]))
+    assert found[0] == pytest.approx(2_400_001.1 % PERIOD_UM, abs=1e-2)
 
 
 def test_between_onset_and_release_the_train_stands() -> None:

@@ -81,6 +81,6 @@ def test_sessions_lie_in_the_ranges_of_real_ones() -> None:
         # 384 lines at 2–2.9 ms make a frame; a thinned stack skips slices of its 1 µm steps.
         assert 0.75 <= session.frame_s / z_um <= 1.1
         assert session.gain.shape == (50,) and session.jitter_px.shape == (50, 2)
-        assert 0.25 <= session.gain.min() and session.gain.max() <= 2.0
+        assert session.gain.min() >= 0.25 and session.gain.max() <= 2.0
     assert 0.4 < np.mean([session.pitch_um[1] == 1.0 for session in sessions]) < 0.6
     assert 0.3 < np.mean([(session.gain != 1).any() for session in sessions]) < 0.6

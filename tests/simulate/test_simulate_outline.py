@@ -44,7 +44,7 @@ def test_buffers_colours_and_widths_vary() -> None:
     assert min(buffers) < 9.5 and max(buffers) > 11.5
     assert {outline.thickness_px for outline in outlines} == {2, 3}
     reds, greens, blues = np.array([outline.color for outline in outlines]).T
-    assert reds.min() >= 232 and 94 <= greens.min() and greens.max() <= 112 and blues.max() <= 25
+    assert reds.min() >= 232 and greens.min() >= 94 and greens.max() <= 112 and blues.max() <= 25
     assert len(set(blues)) > 10
 
 

@@ -56,11 +56,14 @@ def test_stripes_along_y_have_the_doppler_period(speed_um_s: float, pixel_um: fl
     assert found == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize("step_um", [1.0, 3.0])
 @pytest.mark.parametrize("speed_um_s", [0.0, 150.0, -900.0])
-def test_every_line_shows_the_blood_of_its_moment(speed_um_s: float) -> None:
+def test_every_line_shows_the_blood_of_its_moment(speed_um_s: float, step_um: float) -> None:
     """Along the axis the light is plasma times (1 - darkness), frame by frame and line by line."""
     period_um, pixel_um = 20.0, 1.0
-    light = render(straight_scene(wave(period_um, speed_um_s), "y", pixel_um=pixel_um))
+    light = render(
+        straight_scene(wave(period_um, speed_um_s), "y", pixel_um=pixel_um, step_um=step_um)
+    )
     frame, line = 4, np.arange(10, HEIGHT - 10)
     expected = np.zeros(len(line))
     for part in (0.0, 0.5):  # the blood at the beginning and in the middle of the line's time

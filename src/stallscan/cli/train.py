@@ -33,7 +33,7 @@ def train(
             "--out DIR`"
         )
     try:
-        from stallscan.training.train import train as run
+        from stallscan.training.run import train as run
     except ModuleNotFoundError as error:
         raise OptionError(
             f"training needs {error.name}; install it with `pip install 'stallscan[train]'`"

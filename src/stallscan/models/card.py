@@ -69,15 +69,23 @@ def read_card(model_dir: Path) -> ModelCard:
             "with model.json and weights.safetensors"
         )
     try:
-        fields: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{path}: is not JSON ({error}); export the model anew") from error
+        fields: dict[str, Any] = dict(json.loads(path.read_text()))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: is not a JSON object ({error}); export the model anew"
+        ) from error
     found_format = fields.pop("format", None)
     if found_format != FORMAT:
         raise CheckpointError(
             f"{path}: has format {found_format!r}, this stallscan reads {FORMAT}; upgrade "
             "stallscan or export the model anew"
         )
+    for key, kind in (("options", dict), ("preprocessing", dict), ("threshold", (int, float))):
+        if key in fields and not isinstance(fields[key], kind):
+            allowed = "a number" if key == "threshold" else "a JSON object"
+            raise CheckpointError(
+                f"{path}: {key} is {fields[key]!r}, needed is {allowed}; correct model.json"
+            )
     try:
         card = ModelCard(**fields)
     except (KeyError, TypeError, ValueError) as error:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from stallscan.errors import CheckpointError
+from stallscan.errors import CheckpointError, OptionError
 from stallscan.models.card import ModelCard, read_card, write_card
 from stallscan.models.registry import create_model
 
@@ -33,7 +33,8 @@ def save_checkpoint(model: nn.Module, card: ModelCard, model_dir: Path) -> None:
                 f"{tensor.abs().max().item():g}, allowed 65504); training has diverged"
             )
         weights[key] = stored.contiguous().cpu()
-    save_file(weights, model_dir / "weights.safetensors")
+    # Not save_file, which would let the owner alone read the file.
+    (model_dir / "weights.safetensors").write_bytes(save(weights))
     write_card(card, model_dir / "model.json")
 
 
@@ -55,7 +56,12 @@ def load_checkpoint(model_dir: Path) -> tuple[nn.Module, ModelCard]:
         raise CheckpointError(
             f"{path}: is not a safetensors file ({error}); copy it anew, or export the model anew"
         ) from error
-    model = create_model(card.architecture, **card.options)
+    try:
+        model = create_model(card.architecture, **card.options)
+    except OptionError as error:
+        raise CheckpointError(
+            f"{model_dir / 'model.json'}: {error}; upgrade stallscan, or correct model.json"
+        ) from error
     expected = model.state_dict()
     wrong = [
         f"{key} is missing" if key not in weights else f"{key} is unexpected"
@@ -69,6 +75,12 @@ def load_checkpoint(model_dir: Path) -> tuple[nn.Module, ModelCard]:
         raise CheckpointError(
             f"{path}: {len(wrong)} weights do not fit {card.architecture} "
             f"({'; '.join(wrong[:3])}); use the weights that belong to this model.json"
+        )
+    broken = [key for key, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise CheckpointError(
+            f"{path}: {len(broken)} weights hold NaN or infinity (first {broken[0]}), allowed are "
+            "finite numbers; copy the file anew, or export the model anew"
         )
     model.load_state_dict(weights)  # copies float16 into the float32 parameters
     return model.eval(), card

@@ -45,5 +45,5 @@ def create_model(name: str, **options: Any) -> nn.Module:
         raise OptionError(f"unknown model {name!r}; {hint}choose from {', '.join(list_models())}")
     try:
         return MODELS[name](**options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise OptionError(f"model {name!r}: {error}; see its docstring for its options") from error

@@ -64,6 +64,11 @@ class ResNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if rank not in (2, 3) or pool not in ("avg", "max") or not width > 0:
+            raise ValueError(
+                f"rank is {rank!r}, pool {pool!r}, width {width!r}; allowed are rank 2 or 3, pool "
+                "'avg' or 'max', width above 0"
+            )
         channels = [max(1, round(64 * width * 2**stage)) for stage in range(4)]
         self.in_channels = channels[0]
         stride: Any = tuple(stem_stride) if stem_stride is not None else 2

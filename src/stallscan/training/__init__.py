@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "recipe": ["RECIPES", "Recipe", "TrainOptions"],
-        "train": ["train"],
+        "run": ["train"],
     },
 )

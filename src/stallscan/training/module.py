@@ -21,13 +21,14 @@ class StallModule(lightning.LightningModule):
 
     Args:
         recipe: architecture, optimiser and schedule.
-        max_epochs: length of the cosine schedule.
+        seed: decides dropout, epoch by epoch, so that a resumed run draws the same.
     """
 
-    def __init__(self, recipe: Recipe, max_epochs: int) -> None:
+    def __init__(self, recipe: Recipe, seed: int) -> None:
         super().__init__()
         self.recipe = recipe
-        self.n_steps = max_epochs * recipe.batches_per_epoch
+        self.seed = seed
+        self.n_steps = recipe.max_epochs * recipe.batches_per_epoch
         model = create_model(recipe.architecture, **recipe.model_options)
         # The faster layout for 3D convolutions, on CPUs too.
         self.model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -36,6 +37,10 @@ class StallModule(lightning.LightningModule):
         self.probabilities = torch.zeros(0)
         self.labels = torch.zeros(0)
 
+    def on_train_epoch_start(self) -> None:
+        """Dropout depends on seed and epoch alone."""
+        torch.manual_seed((self.seed << 20) + self.current_epoch)
+
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of a batch ``(n, c, z, y, x)``, ``(n,)``."""
         inputs, labels = batch
@@ -43,9 +48,11 @@ class StallModule(lightning.LightningModule):
         smooth = self.recipe.label_smoothing
         loss: Tensor = self.loss(logits, labels * (1 - 2 * smooth) + smooth)
         if not torch.isfinite(loss):
+            folder = self.trainer.default_root_dir
             raise TrainingError(
-                f"loss is {loss.item()} in epoch {self.current_epoch}, batch {index}; the last "
-                "good checkpoint is checkpoints/last.ckpt; start anew with a smaller learning rate"
+                f"{folder}: loss is {loss.item()} in epoch {self.current_epoch}, batch {index}, "
+                f"must be finite; the last good state, if any epoch ended, is {folder}/checkpoints/"
+                "last.ckpt; start anew with a smaller learning rate"
             )
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -86,10 +88,19 @@ def validation_keys(n: int) -> list[SampleKey]:
 
 def keep_cores_free(worker: int) -> None:
     """Each loading worker computes on one thread."""
-    import cv2
-
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+@contextmanager
+def safe_to_fork() -> Iterator[None]:
+    """End OpenCV's threads meanwhile: a worker forked from a process that has them hangs."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def load_all(
@@ -103,4 +114,5 @@ def load_all(
         num_workers=workers,
         worker_init_fn=keep_cores_free,
     )
-    yield from loader
+    with safe_to_fork():
+        yield from loader

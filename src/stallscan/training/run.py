@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import platform
-import time
 import warnings
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from stallscan.training.phantom_data import (
     PhantomRois,
     keep_cores_free,
     load_all,
+    safe_to_fork,
     validation_keys,
 )
 from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
@@ -61,7 +61,9 @@ def train(
         recipe = dataclasses.replace(recipe, max_epochs=options.max_epochs)
     identity = {"recipe": dataclasses.asdict(recipe), "seed": options.seed}
     with open_output(run_dir, command="train", options=identity, overwrite=overwrite) as run:
-        if run.state is not State.COMPLETE:
+        if run.state is State.COMPLETE:
+            return run_dir
+        with safe_to_fork():
             _fit(run_dir, recipe, options, run, progress)
     return run_dir
 
@@ -72,7 +74,6 @@ def _fit(
     # Lightning advises on worker counts and empty loggers; our options decide those.
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    began = time.perf_counter()
     torch.manual_seed(options.seed)
     dataset = PhantomRois(options.seed, recipe.preprocessing)
     sampler = BalancedSampler(
@@ -87,25 +88,17 @@ def _fit(
         worker_init_fn=keep_cores_free,
     )
     log.info("rendering %d validation ROIs", recipe.n_validation)
-    batches = load_all(
-        dataset, validation_keys(recipe.n_validation), options.workers, recipe.batch_size
-    )
-    # float16 halves the memory of the validation set; the same in every epoch, so it is fair.
-    parts = [(inputs.half(), labels) for inputs, labels in batches]
-    validation = TensorDataset(
-        torch.cat([inputs for inputs, _ in parts]), torch.cat([labels for _, labels in parts])
-    )
+    validation = _validation_loader(dataset, recipe, options.workers)
     checkpoints_dir = run_dir / "checkpoints"
-    best = ModelCheckpoint(
-        checkpoints_dir,
-        filename="best",
-        monitor="val_auc",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
     callbacks: list[lightning.Callback] = [
-        best,
+        ModelCheckpoint(
+            checkpoints_dir,
+            filename="best",
+            monitor="val_auc",
+            mode="max",
+            save_last=True,
+            enable_version_counter=False,
+        ),
         EarlyStopping("val_auc", mode="max", patience=recipe.patience),
         History(run_dir),
     ]
@@ -123,23 +116,30 @@ def _fit(
         gradient_clip_val=1.0,
         default_root_dir=run_dir,
     )
-    module = StallModule(recipe, recipe.max_epochs)
+    module = StallModule(recipe, options.seed)
     last = checkpoints_dir / "last.ckpt"
     if last.exists():
         log.info("resuming from %s", last)
-    trainer.fit(
-        module,
-        loader,
-        DataLoader(validation, batch_size=recipe.batch_size),
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=True,
-    )
-    state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    resumed = str(last) if last.exists() else None
+    trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=True)
+    state = torch.load(checkpoints_dir / "best.ckpt", weights_only=True, map_location="cpu")
     module.load_state_dict(state["state_dict"])
-    trainer.validate(module, DataLoader(validation, batch_size=recipe.batch_size), verbose=False)
-    hours = (time.perf_counter() - began) / 3600 + float(run.record.get("hours_before", 0.0))
+    trainer.validate(module, validation, verbose=False)
+    # Of all starts, for the history outlives a kill.
+    hours = float(pd.read_csv(run_dir / "history.csv")["seconds"].sum()) / 3600
     _export(run_dir, module, recipe, options, epoch=int(state["epoch"]), hours=hours)
     run.complete(exit_code=0, hours=round(hours, 3))
+
+
+def _validation_loader(
+    dataset: PhantomRois, recipe: Recipe, workers: int
+) -> DataLoader[tuple[torch.Tensor, ...]]:
+    """The fixed validation set, rendered once; float16 halves its memory."""
+    batches = load_all(dataset, validation_keys(recipe.n_validation), workers, recipe.batch_size)
+    inputs, labels = zip(*((inputs.half(), labels) for inputs, labels in batches), strict=True)
+    return DataLoader(
+        TensorDataset(torch.cat(inputs), torch.cat(labels)), batch_size=recipe.batch_size
+    )
 
 
 def _export(

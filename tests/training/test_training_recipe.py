@@ -1,0 +1,41 @@
+"""Recipes and options: they build what they name, and wrong ones are refused with a way out."""
+
+import pytest
+import torch
+
+from stallscan.errors import OptionError
+from stallscan.models import create_model
+from stallscan.training import RECIPES, TrainOptions
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_fits_together(name: str) -> None:
+    """The network takes what its preprocessing gives, and answers with one logit."""
+    recipe = RECIPES[name]
+    model = create_model(recipe.architecture, **recipe.model_options).eval()
+    shape = (1, len(recipe.preprocessing.channels), *recipe.preprocessing.size)
+    with torch.no_grad():
+        assert model(torch.zeros(shape)).shape == (1, 1)
+    # Validation has both classes, the mirror augmentation turns squares, patience can run out.
+    assert recipe.n_validation >= 2 and recipe.n_validation % 2 == 0
+    assert recipe.preprocessing.size[1] == recipe.preprocessing.size[2]
+    assert 0 < recipe.stalled_share < 1
+    assert TrainOptions(recipe=name).recipe == name
+
+
+BAD_OPTIONS = {
+    "recipe": ({"recipe": "cpu-smal"}, ["'cpu-smal'", "did you mean 'cpu-small'?", "smoke"]),
+    "recipe, far off": ({"recipe": "winner"}, ["'winner'", "choose from cpu-small, smoke"]),
+    "seed": ({"seed": -1}, ["--seed is -1", "0 and above", "choose another"]),
+    "epochs": ({"max_epochs": 0}, ["--max-epochs is 0", "1 and above", "leave it out"]),
+    "workers": ({"workers": -2}, ["--workers is -2", "0 and above", "0 renders in"]),
+}
+
+
+@pytest.mark.parametrize("cause", BAD_OPTIONS)
+def test_bad_options(cause: str) -> None:
+    options, expected = BAD_OPTIONS[cause]
+    with pytest.raises(OptionError) as caught:
+        TrainOptions(**options)
+    for part in expected:
+        assert part in str(caught.value)
