@@ -87,7 +87,8 @@ def open_output(
     _check_place(out, folder=folder)
     # Beside the output, for the output itself may be removed below. The file stays: removing a lock
     # that another process may just have opened would let two of them in.
-    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
+    # The wait is for the workers of a killed process, which end a moment after it.
+    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=2)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -147,7 +147,7 @@ def killed(self, batch, index):
     return step(self, batch, index)
 
 StallModule.training_step = killed
-options = TrainOptions(recipe="smoke", seed=6, workers=0, device="cpu")
+options = TrainOptions(recipe="smoke", seed=6, workers=2, device="cpu")
 train(Path(sys.argv[1]), options, progress=False)
 """
 

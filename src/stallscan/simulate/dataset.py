@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from stallscan.errors import OptionError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.simulate.phantom import phantom_clip, phantom_truth
 from stallscan.types import Label
+from stallscan.workers import end_with_parent
 
 SPLITS = ("train", "test")
 FIRST_ID = 100_000
@@ -102,7 +101,10 @@ def simulate(
         raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
     identity = dataclasses.asdict(options)
     with open_output(out, command="simulate", options=identity, overwrite=overwrite) as run:
-        if run.state is not State.COMPLETE:
+        if run.state is State.COMPLETE:
+            if progress:
+                progress(run.record["n_videos"], run.record["n_videos"])
+        else:
             _write(out, options, workers or os.cpu_count() or 1, run, progress)
     return out
 
@@ -130,7 +132,7 @@ def _write(
         # Spawned, for the parent may hold threads; watching, so that they end when it is killed.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(
-            min(workers, max(len(missing), 1)), context, _end_with_parent, (os.getpid(),)
+            min(workers, max(len(missing), 1)), context, end_with_parent, (os.getpid(),)
         ) as pool:
             for future in as_completed([pool.submit(_render, job, out) for job in missing]):
                 future.result()
@@ -163,17 +165,6 @@ def _render(job: _Job, out: Path) -> None:
 
     clip, _ = phantom_clip(job.seed, job.label)
     write_clip(out / job.split / job.filename, clip, crf=18, preset="veryfast")
-
-
-def _end_with_parent(parent: int) -> None:
-    """End this worker soon after its parent is gone, however it went."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_tables(out: Path, options: SimulateOptions, jobs: list[_Job]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
 from torch import Tensor, nn
 
 from stallscan.errors import TrainingError
@@ -74,7 +74,8 @@ class StallModule(lightning.LightningModule):
         self.probabilities = torch.sigmoid(logits)
         labels = self.labels.numpy().astype(int)
         probabilities = self.probabilities.double().numpy()
-        threshold, mcc = best_mcc_threshold(labels, probabilities)
+        threshold = best_mcc_threshold(labels, probabilities).threshold
+        mcc = float(matthews_corrcoef(labels, probabilities >= threshold))
         self.log("val_loss", self.loss(logits, self.labels), prog_bar=True)
         self.log("val_auc", float(roc_auc_score(labels, probabilities)), prog_bar=True)
         self.log("val_mcc", mcc, prog_bar=True)

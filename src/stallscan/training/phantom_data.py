@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +18,7 @@ from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import random_mirror
 from stallscan.simulate.phantom import phantom_roi
 from stallscan.types import Label
+from stallscan.workers import end_with_parent
 
 TRAIN_STREAM, VALIDATION_STREAM = 0, 1
 """Second part of a sample's seed: the two sets never share one."""
@@ -86,8 +89,13 @@ def validation_keys(n: int) -> list[SampleKey]:
     return [SampleKey(VALIDATION_STREAM, 0, index, Label(index % 2)) for index in range(n)]
 
 
-def keep_cores_free(worker: int) -> None:
-    """Each loading worker computes on one thread."""
+def worker_setup() -> Callable[[int], None]:
+    """What a DataLoader's workers do first: one thread each, and an end with this process."""
+    return partial(_set_up_worker, os.getpid())
+
+
+def _set_up_worker(parent_pid: int, worker: int) -> None:
+    end_with_parent(parent_pid)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
 
@@ -112,7 +120,7 @@ def load_all(
         batch_size=batch_size,
         sampler=keys,
         num_workers=workers,
-        worker_init_fn=keep_cores_free,
+        worker_init_fn=worker_setup(),
     )
     with safe_to_fork():
         yield from loader

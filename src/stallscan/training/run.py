@@ -23,10 +23,10 @@ from stallscan.training.module import StallModule
 from stallscan.training.phantom_data import (
     BalancedSampler,
     PhantomRois,
-    keep_cores_free,
     load_all,
     safe_to_fork,
     validation_keys,
+    worker_setup,
 )
 from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
 
@@ -85,7 +85,7 @@ def _fit(
         sampler=sampler,
         num_workers=options.workers,
         persistent_workers=options.workers > 0,
-        worker_init_fn=keep_cores_free,
+        worker_init_fn=worker_setup(),
     )
     log.info("rendering %d validation ROIs", recipe.n_validation)
     validation = _validation_loader(dataset, recipe, options.workers)
