@@ -53,7 +53,8 @@ class Predictor:
         flips: int | None = None,
         threshold: float | None = None,
     ) -> None:
-        self.model = model.eval()
+        # The faster layout for 3D convolutions, on CPUs too.
+        self.model = model.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.card = card
         self.flips = card.flips if flips is None else flips
         self.threshold = card.threshold if threshold is None else threshold
@@ -82,14 +83,12 @@ class Predictor:
     def predict(self, inputs: NDArray[np.float32]) -> Prediction:
         """Ask about one preprocessed input ``(c, z, y, x)``.
 
-        The flips go through the network one by one, so that a probability never depends on what
-        else is in a batch.
+        The flips of one vessel are a batch, and nothing else is in it: a probability never depends
+        on the other videos of a run.
         """
-        total = 0.0
-        for axes in FLIPS[: self.flips]:
-            batch = torch.from_numpy(np.ascontiguousarray(flip(inputs, axes)))[None]
-            total += torch.sigmoid(self.model(batch).double()).item()
-        probability = round(total / self.flips, 6)
+        copies = np.stack([flip(inputs, axes) for axes in FLIPS[: self.flips]])  # (n, c, z, y, x)
+        batch = torch.from_numpy(copies).to(memory_format=torch.channels_last_3d)
+        probability = round(torch.sigmoid(self.model(batch).double()).mean().item(), 6)
         return Prediction(probability=probability, stalled=int(probability >= self.threshold))
 
 
