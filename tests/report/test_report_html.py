@@ -101,11 +101,11 @@ def test_one_class_still_makes_a_page(tables, tmp_path, label):
 
 def test_the_command(tables, tmp_path, capsys):
     out = tmp_path / "report"
-    assert command(*tables, out=out, options=FAST) == 0
+    assert command(*tables, out=out, scoring=FAST) == 0
     first = capsys.readouterr().out
     assert "ROC AUC" in first and str(out / "report.html") in first
     stamp = (out / "report.html").stat().st_mtime_ns
-    assert command(*tables, out=out, options=FAST) == 0
+    assert command(*tables, out=out, scoring=FAST) == 0
     again = capsys.readouterr().out
     assert first.split("\nreport")[0].strip() in again and "nothing to do" in again
     assert (out / "report.html").stat().st_mtime_ns == stamp
@@ -113,14 +113,14 @@ def test_the_command(tables, tmp_path, capsys):
 
 def test_the_command_refuses_another_run_in_the_same_place(tables, tmp_path, capsys):
     out = tmp_path / "report"
-    command(*tables, out=out, options=FAST)
+    command(*tables, out=out, scoring=FAST)
     other = EvaluateOptions(n_bootstrap=60)
     with pytest.raises(OutputConflictError, match=r"n_bootstrap was 50, now 60.*--overwrite"):
-        command(*tables, out=out, options=other)
+        command(*tables, out=out, scoring=other)
     tables[1].write_text(tables[1].read_text() + "new.mp4,1\n")
     with pytest.raises(OutputConflictError, match=r"labels was 'labels.csv \(sha256 "):
-        command(*tables, out=out, options=FAST)
-    assert command(*tables, out=out, options=other, overwrite=True) == 0
+        command(*tables, out=out, scoring=FAST)
+    assert command(*tables, out=out, scoring=other, overwrite=True) == 0
     assert json.loads((out / "metrics.json").read_text())["options"]["n_bootstrap"] == 60
 
 
@@ -129,15 +129,15 @@ def test_a_fault_leaves_the_place_free(tables, tmp_path, capsys):
     good = tables[1].read_text()
     tables[1].write_text(good.replace("v7.mp4,", "v7.mp4,7"))
     with pytest.raises(TableError, match=r"labels.csv: stalled is '7[01]' in line 9"):
-        command(*tables, out=out, options=FAST)
+        command(*tables, out=out, scoring=FAST)
     assert not out.parent.exists()
     tables[1].write_text(good)
-    assert command(*tables, out=out, options=FAST) == 0
+    assert command(*tables, out=out, scoring=FAST) == 0
 
 
 def test_the_command_guards_its_folder(tables, tmp_path):
     with pytest.raises(OptionError, match=r"report.html: the report is a folder; pass .*report$"):
-        command(*tables, out=tmp_path / "report.html", options=FAST)
+        command(*tables, out=tmp_path / "report.html", scoring=FAST)
     with pytest.raises(OptionError, match=r"it holds .*predictions.csv.*pass a folder of its own"):
-        command(*tables, out=tmp_path, options=FAST, overwrite=True)
+        command(*tables, out=tmp_path, scoring=FAST, overwrite=True)
     assert tables[0].exists() and tables[1].exists()
