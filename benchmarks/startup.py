@@ -1,7 +1,7 @@
 """How long `stallscan --help` and `import stallscan` take, against a bare interpreter.
 
 Run as `python benchmarks/startup.py [--rounds N]`. The variants take turns, so that a noisy machine
-is noisy for all; the figure is the median over the rounds. Writes benchmarks/results/startup.csv.
+is noisy for all; the figure is the median over the rounds, written to results/startup-cpu.csv.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/startup.csv")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results/startup-cpu.csv"
+    )
     options = parser.parse_args()
     for arguments in VARIANTS.values():
         seconds(arguments)  # warm-up: byte code, file cache

@@ -85,8 +85,25 @@ def open_output(
     """
     record_path = out / "run.json" if folder else out.with_name(out.name + ".run.json")
     _check_place(out, folder=folder)
-    # Beside the output, for the output itself may be removed below. The file stays: removing a lock
-    # that another process may just have opened would let two of them in.
+    with _locked(out):
+        if overwrite:
+            if out.is_dir() and any(out.iterdir()) and not _is_ours(record_path):
+                raise OutputConflictError(
+                    f"{out}: --overwrite only removes folders that stallscan wrote, and this one "
+                    f"has no {record_path.name} of ours; remove it yourself or choose another "
+                    "--out"
+                )
+            _remove(out, record_path, *parts)
+        yield _open(out, record_path, command, _plain(options))
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep other processes off an output.
+
+    The lock lies beside the output, which may be removed meanwhile, and stays there: removing a
+    lock that another process may just have opened would let two of them in.
+    """
     # The wait is for the workers of a killed process, which end a moment after it.
     lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=2)
     try:
@@ -100,15 +117,7 @@ def open_output(
     except OSError as error:
         raise _unwritable(out, error) from error
     try:
-        if overwrite:
-            if out.is_dir() and any(out.iterdir()) and not _is_ours(record_path):
-                raise OutputConflictError(
-                    f"{out}: --overwrite only removes folders that stallscan wrote, and this one "
-                    f"has no {record_path.name} of ours; remove it yourself or choose another "
-                    "--out"
-                )
-            _remove(out, record_path, *parts)
-        yield _open(out, record_path, command, _plain(options))
+        yield
     finally:
         lock.release()
 
@@ -116,9 +125,10 @@ def open_output(
 def _is_ours(record_path: Path) -> bool:
     """Whether a record says that stallscan made the folder."""
     try:
-        return "command" in json.loads(record_path.read_text())
-    except (OSError, ValueError, TypeError):
+        record = json.loads(record_path.read_text())
+    except (OSError, ValueError):
         return False
+    return isinstance(record, dict) and "command" in record
 
 
 def _check_place(out: Path, *, folder: bool) -> None:

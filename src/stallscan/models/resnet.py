@@ -96,11 +96,13 @@ class ResNet(nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` → the last feature volume, before pooling."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
+        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return features
 
     def forward_head(self, x: Tensor) -> Tensor:
         """Last feature volume → logits ``(n, num_classes)``."""
-        return self.fc(self.dropout(torch.flatten(self.avgpool(x), 1)))  # type: ignore[no-any-return]
+        logits: Tensor = self.fc(self.dropout(torch.flatten(self.avgpool(x), 1)))
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` float → logits ``(n, num_classes)``."""
