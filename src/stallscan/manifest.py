@@ -104,10 +104,12 @@ def _locked(out: Path) -> Iterator[None]:
     The lock lies beside the output, which may be removed meanwhile, and stays there: removing a
     lock that another process may just have opened would let two of them in.
     """
+    path = out.with_name(f".{out.name}.lock")
     # The wait is for the workers of a killed process, which end a moment after it.
-    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=2)
+    lock = FileLock(path, timeout=2)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # in an unwritable place FileLock would wait as if somebody held it
         lock.acquire()
     except Timeout as error:
         raise OutputConflictError(

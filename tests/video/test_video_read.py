@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from stallscan.errors import VideoError
 from stallscan.video import VIDEO_SUFFIXES, iter_frames, read_clip, write_clip
 
 N_FRAMES, HEIGHT, WIDTH = 23, 48, 64
+REAL_DATA = os.environ.get("STALLSCAN_REAL_DATA")
 
 
 def moving_ramp(n_frames: int = N_FRAMES) -> np.ndarray:
@@ -117,6 +119,24 @@ def test_the_containers_count_is_not_believed(tmp_path: Path, announced: int) ->
 
 
 # --- TIFF -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "zstd"])
+def test_compressed_tiff(tmp_path: Path, compression: str) -> None:
+    array = moving_ramp()[..., 0]
+    path = tmp_path / "packed.tif"
+    tifffile.imwrite(path, array, compression=compression, photometric="minisblack")
+    assert np.array_equal(read_clip(path).array[..., 0], array)
+
+
+@pytest.mark.skipif(REAL_DATA is None, reason="STALLSCAN_REAL_DATA is not set")
+def test_real_stacks() -> None:
+    paths = sorted((Path(str(REAL_DATA)) / "twophoton").glob("*.tif"))
+    assert len(paths) == 14
+    for path in paths:
+        clip = read_clip(path)
+        assert 10 <= clip.n_frames <= 26 and clip.array.shape[1] in (320, 512), path
+        assert clip.array.max() > 0, path
 
 
 @pytest.mark.parametrize("options", [{}, {"imagej": True}, {"ome": True}, {"compression": "zlib"}])

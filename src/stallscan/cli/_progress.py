@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -23,6 +25,20 @@ def progress_bar(total: int, *, initial: int = 0, unit: str = "video") -> tqdm[A
         mininterval=0.2 if sys.stderr.isatty() else 30,
         smoothing=0.05,
     )
+
+
+@contextmanager
+def progress_callback(*, unit: str = "video") -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that draws a bar from its first call on."""
+    with ExitStack() as stack:
+        bars: list[tqdm[Any]] = []
+
+        def update(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(progress_bar(total, initial=done, unit=unit)))
+            bars[0].update(done - bars[0].n)
+
+        yield update
 
 
 def say(message: str = "") -> None:

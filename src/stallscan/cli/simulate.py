@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from stallscan.cli._progress import progress_bar, say
+from stallscan.cli._progress import progress_callback, say
 from stallscan.simulate.dataset import SimulateOptions
 from stallscan.simulate.dataset import simulate as write_dataset
 
@@ -27,11 +27,7 @@ def simulate(
         workers: Processes; all cores by default.
         overwrite: Start anew over an existing data set.
     """
-    with progress_bar(dataset.n_train + dataset.n_test) as bar:
-
-        def update(done: int, total: int) -> None:
-            bar.update(done - bar.n)
-
+    with progress_callback() as update:
         write_dataset(out, dataset, workers=workers, overwrite=overwrite, progress=update)
     say(f"{out}: {dataset.n_train} train and {dataset.n_test} test videos, tables and truth.csv")
     return 0
