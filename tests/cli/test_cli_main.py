@@ -27,6 +27,14 @@ def test_import_and_help_stay_light() -> None:
     assert not loaded.intersection(HEAVY)
 
 
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_the_help_of_a_verb_loads_no_torch(verb: str) -> None:
+    code = (
+        f"from stallscan.cli import main\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass"
+    )
+    assert not modules_after(code).intersection({"torch", "lightning", "sklearn"})
+
+
 def test_predict_needs_neither_lightning_nor_scikit_learn() -> None:
     loaded = modules_after(
         "import stallscan.cli.predict, stallscan\nstallscan.load_predictor\n"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from stallscan.cli import main
-from stallscan.cli import predict as verb
+from stallscan.inference import batch
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_an_unfinished_run_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     predict(videos, out="whole.csv")
-    original = verb.predict_videos
+    original = batch.predict_videos
     asked: list[int] = []
 
     def stopped(paths: list[Path], *args: object, **options: object) -> object:
@@ -71,7 +71,7 @@ def test_an_unfinished_run_goes_on(
                 raise KeyboardInterrupt
             yield row
 
-    monkeypatch.setattr(verb, "predict_videos", stopped)
+    monkeypatch.setattr(batch, "predict_videos", stopped)
     assert predict(videos) == 130
     assert not (tmp_path / "p.csv").exists()
     assert predict(videos) == 0

@@ -15,11 +15,9 @@ from stallscan.cli._progress import progress_bar, say
 from stallscan.data.submission import check_submission_filenames, write_submission
 from stallscan.data.tables import STATUSES, read_predictions
 from stallscan.errors import OptionError
-from stallscan.inference.batch import PredictOptions, predict_videos
-from stallscan.inference.predictor import load_predictor
+from stallscan.inference.options import PredictOptions
 from stallscan.inference.table import PredictionsWriter
 from stallscan.manifest import Manifest, State, open_output
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 from stallscan.video.read import VIDEO_SUFFIXES
 
 _DEFAULTS = PredictOptions()
@@ -54,6 +52,11 @@ def predict(
         workers: Threads that decode; all cores by default.
         overwrite: Start anew over an existing table.
     """
+    # Late, for torch takes seconds to load and `--help` needs none of it.
+    from stallscan.inference.batch import predict_videos
+    from stallscan.inference.predictor import load_predictor
+    from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+
     if workers < 1:
         raise OptionError(f"--workers is {workers}, allowed are 1 and above")
     if not out.suffix:

@@ -5,7 +5,8 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "batch": ["PredictOptions", "predict_videos"],
+        "batch": ["predict_videos"],
+        "options": ["PredictOptions"],
         "predictor": ["Prediction", "Predictor", "load_predictor"],
     },
 )

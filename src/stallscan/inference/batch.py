@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stallscan.augment.evaluation import Preprocessing, preprocess
-from stallscan.errors import OptionError, OutlineNotFoundError, StallscanError
+from stallscan.errors import OutlineNotFoundError, StallscanError
 from stallscan.inference.predictor import Predictor
 from stallscan.inference.table import Row
 from stallscan.roi.outline import Roi, find_roi
@@ -21,22 +21,6 @@ from stallscan.roi.verdict import Verdict
 from stallscan.video.read import read_clip
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictOptions:
-    """Options of `stallscan predict` that decide what comes out."""
-
-    flips: int | None = None
-    """Mirrored copies that are averaged: 1, 2, 4 or 8; the model's own number by default."""
-    threshold: float | None = None
-    """Probability from which a vessel is called stalled; the model's own by default."""
-
-    def __post_init__(self) -> None:
-        if self.flips not in (None, 1, 2, 4, 8):
-            raise OptionError(f"--flips is {self.flips}, allowed are 1, 2, 4 and 8")
-        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
-            raise OptionError(f"--threshold is {self.threshold}, allowed is a probability, 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
