@@ -21,7 +21,7 @@ class StallModule(lightning.LightningModule):
 
     Args:
         recipe: architecture, optimiser and schedule.
-        seed: decides dropout, epoch by epoch, so that a resumed run draws the same.
+        seed: decides dropout, step by step, so that a resumed run draws the same.
     """
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
@@ -37,13 +37,10 @@ class StallModule(lightning.LightningModule):
         self.probabilities = torch.zeros(0)
         self.labels = torch.zeros(0)
 
-    def on_train_epoch_start(self) -> None:
-        """Dropout depends on seed and epoch alone."""
-        torch.manual_seed((self.seed << 20) + self.current_epoch)
-
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of a batch ``(n, c, z, y, x)``, ``(n,)``."""
         inputs, labels = batch
+        torch.manual_seed((self.seed << 32) + self.global_step)
         logits = self.model(inputs.to(memory_format=torch.channels_last_3d))[:, 0]
         smooth = self.recipe.label_smoothing
         loss: Tensor = self.loss(logits, labels * (1 - 2 * smooth) + smooth)

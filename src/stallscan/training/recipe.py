@@ -53,7 +53,7 @@ RECIPES: dict[str, Recipe] = {
     # Two steps of a tiny network: proves that an installation can train.
     "smoke": Recipe(
         architecture="resnet18",
-        model_options={"in_channels": 3, "width": 0.0625},
+        model_options={"in_channels": 3, "width": 0.0625, "dropout": 0.2},
         preprocessing=Preprocessing(size=(16, 32, 32)),
         batch_size=4,
         batches_per_epoch=2,
