@@ -166,15 +166,14 @@ class TestSubmission:
     """The competition's ``filename,stalled``."""
 
     @pytest.fixture
-    def format_path(self, tmp_path: Path) -> Path:
+    def options(self, tmp_path: Path) -> tuple[object, ...]:
         path = tmp_path / "submission_format.csv"
         path.write_text("filename,stalled\n" + "".join(f"v{i}.mp4,0\n" for i in (2, 0, 3, 1)))
-        return path
+        return "--submission", tmp_path / "s.csv", "--submission-format", path
 
     def test_it_follows_its_format(
-        self, videos: Path, predict: Callable[..., int], tmp_path: Path, format_path: Path
+        self, videos: Path, predict: Callable[..., int], tmp_path: Path, options: tuple[object, ...]
     ) -> None:
-        options = ("--submission", tmp_path / "s.csv", "--submission-format", format_path)
         assert predict(videos, *options, "--threshold", 0.0) == 0
         assert (tmp_path / "s.csv").read_text() == (
             "filename,stalled\nv2.mp4,1\nv0.mp4,1\nv3.mp4,1\nv1.mp4,1\n"
@@ -185,10 +184,9 @@ class TestSubmission:
         videos: Path,
         predict: Callable[..., int],
         tmp_path: Path,
-        format_path: Path,
+        options: tuple[object, ...],
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        options = ("--submission", tmp_path / "s.csv", "--submission-format", format_path)
         assert predict(videos / "v0.mp4", *options) == 3
         message = error_of(capsys)
         assert "submission_format.csv" in message and "3 of its 4 videos" in message
@@ -199,11 +197,10 @@ class TestSubmission:
         videos: Path,
         predict: Callable[..., int],
         tmp_path: Path,
-        format_path: Path,
+        options: tuple[object, ...],
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         (videos / "v2.mp4").write_bytes(b"no video")
-        options = ("--submission", tmp_path / "s.csv", "--submission-format", format_path)
         assert predict(videos, *options) == 3
         message = error_of(capsys)
         assert "1 of 4 videos failed" in message and "--failed-as 0" in message

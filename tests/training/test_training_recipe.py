@@ -26,7 +26,8 @@ def test_a_recipe_fits_together(name: str) -> None:
 BAD_OPTIONS = {
     "recipe": ({"recipe": "cpu-smal"}, ["'cpu-smal'", "did you mean 'cpu-small'?", "smoke"]),
     "recipe, far off": ({"recipe": "winner"}, ["'winner'", "choose from cpu-small, smoke"]),
-    "seed": ({"seed": -1}, ["--seed is -1", "0 and above", "choose another"]),
+    "seed": ({"seed": -1}, ["--seed is -1", "0 to 2147483647", "choose another"]),
+    "large seed": ({"seed": 2**31}, ["--seed is 2147483648", "0 to 2147483647", "choose another"]),
     "epochs": ({"max_epochs": 0}, ["--max-epochs is 0", "1 and above", "leave it out"]),
     "workers": ({"workers": -2}, ["--workers is -2", "0 and above", "0 renders in"]),
 }

@@ -12,7 +12,8 @@ from torch import nn
 
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import FLIPS, flip
-from stallscan.errors import CheckpointError, OptionError
+from stallscan.errors import CheckpointError
+from stallscan.inference.options import PredictOptions
 from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import DEFAULT_MODEL_DIR, load_checkpoint
 from stallscan.roi.volume import Volume
@@ -56,12 +57,9 @@ class Predictor:
         # The faster layout for 3D convolutions, on CPUs too.
         self.model = model.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.card = card
+        PredictOptions(flips=flips, threshold=threshold)  # the one place that checks them
         self.flips = card.flips if flips is None else flips
         self.threshold = card.threshold if threshold is None else threshold
-        if self.flips not in (1, 2, 4, 8):
-            raise OptionError(f"--flips is {self.flips}, allowed are 1, 2, 4 and 8")
-        if not 0.0 <= self.threshold <= 1.0:
-            raise OptionError(f"--threshold is {self.threshold}, allowed is a probability, 0 to 1")
         try:
             self.preprocessing = Preprocessing.from_dict(card.preprocessing)
         except (TypeError, ValueError) as error:

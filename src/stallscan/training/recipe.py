@@ -85,8 +85,10 @@ class TrainOptions:
             raise OptionError(
                 f"--recipe {self.recipe!r} is unknown; {hint}choose from {', '.join(RECIPES)}"
             )
-        if self.seed < 0:
-            raise OptionError(f"--seed is {self.seed}, allowed are 0 and above; choose another")
+        if not 0 <= self.seed < 2**31:  # with the step's number it must fit torch's 64 bits
+            raise OptionError(
+                f"--seed is {self.seed}, allowed are 0 to {2**31 - 1}; choose another"
+            )
         if self.max_epochs is not None and self.max_epochs < 1:
             raise OptionError(
                 f"--max-epochs is {self.max_epochs}, allowed are 1 and above; leave it out to "
