@@ -35,8 +35,20 @@ class VideoError(InputError):
     """A file that cannot be read as a stack of frames."""
 
 
+class DamagedVideoError(VideoError):
+    """A file that breaks off after its first frames, which may be had with ``partial=True``.
+
+    Attributes:
+        damage: what is wrong, without file and remedy: ``"45 of 97 frames decoded, then: …"``.
+    """
+
+    def __init__(self, message: str, *, damage: str) -> None:
+        super().__init__(message)
+        self.damage = damage
+
+
 class OutlineNotFoundError(InputError):
-    """No orange outline in any frame of a clip."""
+    """No drawn outline in any frame of a clip."""
 
 
 class TableError(InputError):

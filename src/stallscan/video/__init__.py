@@ -8,8 +8,9 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "clip": ["Clip"],
-        "read": ["VIDEO_SUFFIXES", "iter_frames", "read_clip"],
+        "clip": ["Clip", "Stack"],
+        "planar": ["PlanarClip"],
+        "read": ["VIDEO_SUFFIXES", "iter_frames", "read_clip", "read_stack"],
         "write": ["write_clip"],
     },
 )

@@ -8,17 +8,19 @@ from pathlib import Path
 import av
 import numpy as np
 
-from stallscan.errors import VideoError
+from stallscan.errors import DamagedVideoError, VideoError
 from stallscan.types import UInt8Array
+from stallscan.video._limits import check_size
 from stallscan.video._truncated import missing_end
 
 _AGAIN = "copy or export it again from its source"
 
 
-def iter_container(path: Path, *, n_threads: int) -> Iterator[UInt8Array]:
-    """Yield ``(y, x, 3)`` uint8 RGB frames up to the end of the first video stream.
+def decode(path: Path, *, n_threads: int, max_gib: float) -> Iterator[av.VideoFrame]:
+    """Yield frames, all of one size, up to the end of the first video stream.
 
     Raises:
+        DamagedVideoError: it breaks off after its first frames.
         VideoError: see `stallscan.video.read.iter_frames`.
     """
     shortfall = missing_end(path)
@@ -35,24 +37,25 @@ def iter_container(path: Path, *, n_threads: int) -> Iterator[UInt8Array]:
                 )
             stream = container.streams.video[0]
             stream.codec_context.thread_count = n_threads
+            check_size(path, 1, stream.height or 0, stream.width or 0, max_gib)
             # A GIF announces nothing: there FFmpeg has counted what it found.
             n_announced = 0 if container.format.name == "gif" else stream.frames
-            size: tuple[int, ...] | None = None
+            size: tuple[int, int] | None = None
             # Rotation in the metadata is ignored: voxels stay where the microscope put them.
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise _broken_off(path, n_decoded, n_announced, "a damaged frame")
-                rgb = np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
                 if size is None:
-                    size = rgb.shape
-                if rgb.shape != size:
+                    size = frame.height, frame.width
+                if (frame.height, frame.width) != size:
                     raise VideoError(
-                        f"{path}: frame {n_decoded} is {rgb.shape[1]}×{rgb.shape[0]} pixels, the "
+                        f"{path}: frame {n_decoded} is {frame.width}×{frame.height} pixels, the "
                         f"frames before it {size[1]}×{size[0]}; a stack has one size: export it "
                         "again or split it"
                     )
+                check_size(path, n_decoded + 1, *size, max_gib)
                 n_decoded += 1
-                yield rgb
+                yield frame
     except av.FFmpegError as error:
         reason = error.strerror or str(error)
         if opened:
@@ -65,6 +68,16 @@ def iter_container(path: Path, *, n_threads: int) -> Iterator[UInt8Array]:
         raise VideoError(f"{path}: its video stream holds 0 frames, need at least 1; {_AGAIN}")
 
 
+def to_rgb(frame: av.VideoFrame) -> UInt8Array:
+    """``(y, x, 3)`` uint8."""
+    return np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
+
+
 def _broken_off(path: Path, n_decoded: int, n_announced: int, reason: str) -> VideoError:
     of_announced = f" of {n_announced}" if n_announced else ""
-    return VideoError(f"{path}: {n_decoded}{of_announced} frames decoded, then: {reason}; {_AGAIN}")
+    damage = f"{n_decoded}{of_announced} frames decoded, then: {reason}"
+    if n_decoded == 0:
+        return VideoError(f"{path}: {damage}; {_AGAIN}")
+    return DamagedVideoError(
+        f"{path}: {damage}; {_AGAIN}, or pass --partial to use these frames", damage=damage
+    )

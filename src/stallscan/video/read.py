@@ -1,4 +1,4 @@
-"""Reading: any stack on disk → frames or a Clip."""
+"""Reading: any stack on disk → frames, a Clip, or a Stack."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
+import av
 import numpy as np
 
-from stallscan.errors import VideoError
+from stallscan.errors import DamagedVideoError, VideoError
 from stallscan.types import UInt8Array
-from stallscan.video._container import iter_container
+from stallscan.video._container import decode, to_rgb
+from stallscan.video._limits import DEFAULT_MAX_GIB, check_max_gib
 from stallscan.video._tiff import read_tiff
-from stallscan.video.clip import Clip
+from stallscan.video.clip import Clip, Stack
+from stallscan.video.planar import PLANAR_FORMATS, PlanarClip
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".gif", *_TIFF_SUFFIXES)
 """Suffixes (lower case) of the files that can be read."""
 
 
-def iter_frames(path: str | PathLike[str], *, n_threads: int = 1) -> Iterator[UInt8Array]:
+def iter_frames(
+    path: str | PathLike[str], *, n_threads: int = 1, max_gib: float = DEFAULT_MAX_GIB
+) -> Iterator[UInt8Array]:
     """Decode a file frame by frame, to the end of its stream.
 
     Frames that were decoded before a damaged place are yielded before the error is raised. A TIFF
@@ -30,26 +35,36 @@ def iter_frames(path: str | PathLike[str], *, n_threads: int = 1) -> Iterator[UI
         path: a file with one of ``VIDEO_SUFFIXES``.
         n_threads: decoder threads; 0 lets the decoder choose. One is best when many files are
             read at once.
+        max_gib: the most that the stack may take as RGB.
 
     Yields:
         ``(y, x, 3)`` uint8 RGB frames, 0–255, all of one size.
 
     Raises:
-        VideoError: the file is missing, empty, of another kind, damaged or cut short, holds no
-            video or no frame, or its frames change size.
+        DamagedVideoError: the file breaks off after its first frames.
+        VideoError: the file is missing, empty, too large, of another kind, damaged from its start
+            on, holds no video or no frame, or its frames change size.
     """
-    path = _readable(path)
+    path = _readable(path, max_gib)
     if path.suffix.lower() in _TIFF_SUFFIXES:
         return iter(read_tiff(path).array)
-    return iter_container(path, n_threads=n_threads)
+    return (to_rgb(frame) for frame in decode(path, n_threads=n_threads, max_gib=max_gib))
 
 
-def read_clip(path: str | PathLike[str], *, n_threads: int = 1) -> Clip:
+def read_clip(
+    path: str | PathLike[str],
+    *,
+    n_threads: int = 1,
+    partial: bool = False,
+    max_gib: float = DEFAULT_MAX_GIB,
+) -> Clip:
     """Read a whole file into memory.
 
     Args:
         path: a file with one of ``VIDEO_SUFFIXES``.
         n_threads: as for `iter_frames`.
+        partial: accept a file that breaks off; ``damage`` of the clip says where and why.
+        max_gib: the most that the stack may take as RGB.
 
     Returns:
         A Clip of ``(z, y, x, 3)`` uint8 RGB frames; 16-bit TIFF is rescaled by the minimum and
@@ -58,14 +73,65 @@ def read_clip(path: str | PathLike[str], *, n_threads: int = 1) -> Clip:
     Raises:
         VideoError: as for `iter_frames`.
     """
-    path = _readable(path)
+    path = _readable(path, max_gib)
     if path.suffix.lower() in _TIFF_SUFFIXES:
         return read_tiff(path)
-    frames = list(iter_container(path, n_threads=n_threads))
-    return Clip(array=np.stack(frames), source=str(path))
+    frames, damage = _decode_all(path, n_threads=n_threads, partial=partial, max_gib=max_gib)
+    return Clip(
+        array=np.stack([to_rgb(frame) for frame in frames]), source=str(path), damage=damage
+    )
 
 
-def _readable(path: str | PathLike[str]) -> Path:
+def read_stack(
+    path: str | PathLike[str],
+    *,
+    n_threads: int = 1,
+    partial: bool = False,
+    max_gib: float = DEFAULT_MAX_GIB,
+) -> Stack:
+    """Read a whole file, RGB not made before it is asked for where that can be helped.
+
+    Args:
+        path: a file with one of ``VIDEO_SUFFIXES``.
+        n_threads: as for `iter_frames`.
+        partial: as for `read_clip`.
+        max_gib: as for `read_clip`.
+
+    Raises:
+        VideoError: as for `iter_frames`.
+    """
+    path = _readable(path, max_gib)
+    if path.suffix.lower() in _TIFF_SUFFIXES:
+        return read_tiff(path)
+    frames, damage = _decode_all(path, n_threads=n_threads, partial=partial, max_gib=max_gib)
+    first = frames[0]
+    # One format and one matrix throughout; odd sides would need chroma that two frames share.
+    kinds = {(frame.format.name, frame.colorspace, frame.color_range) for frame in frames}
+    is_even = first.height % 2 == 0 and first.width % 2 == 0
+    if len(kinds) == 1 and first.format.name in PLANAR_FORMATS and is_even:
+        return PlanarClip(frames=frames, source=str(path), damage=damage)
+    return Clip(
+        array=np.stack([to_rgb(frame) for frame in frames]), source=str(path), damage=damage
+    )
+
+
+def _decode_all(
+    path: Path, *, n_threads: int, partial: bool, max_gib: float
+) -> tuple[list[av.VideoFrame], str]:
+    """All frames, and where the file broke off (empty when it did not)."""
+    frames: list[av.VideoFrame] = []
+    try:
+        for frame in decode(path, n_threads=n_threads, max_gib=max_gib):
+            frames.append(frame)  # one by one: those before an error stay
+    except DamagedVideoError as error:
+        if not partial:
+            raise
+        return frames, error.damage
+    return frames, ""
+
+
+def _readable(path: str | PathLike[str], max_gib: float) -> Path:
+    check_max_gib(max_gib)
     path = Path(path)
     if path.is_dir():
         raise VideoError(f"{path}: is a folder, not a video file; name the files in it, {_ALLOWED}")
