@@ -18,10 +18,11 @@ class Volume:
         array: ``(z, y, x, c)`` uint8, c = 1 (grey) or 3 (RGB), 0–255.
         mask: ``(y, x)`` bool, the filled outline, line included.
         line: ``(y, x)`` bool, pixels of the drawn line, which hide what is below them.
-        box: where it lies in the clip; ``box.size == array.shape[:3]``.
+        box: where it lies in the clip; ``box.size == array.shape[:3]`` unless it was resized.
         source: where it came from: a path, or ``"phantom"``.
         voxel_size_um: ``(z, y, x)`` in µm, None where the file does not say.
         rescaling: None for 8-bit input, else the ``(low, high)`` grey levels that became 0 and 255.
+        resized: whether the box was resized to the array's shape.
 
     Raises:
         OptionError: shapes or dtypes that do not fit together.
@@ -34,6 +35,7 @@ class Volume:
     source: str
     voxel_size_um: tuple[float, float, float] | None = None
     rescaling: tuple[float, float] | None = None
+    resized: bool = False
 
     def __post_init__(self) -> None:
         array = self.array
@@ -42,7 +44,8 @@ class Volume:
                 f"{self.source}: a volume must be (z, y, x, 1) or (z, y, x, 3) uint8, got shape "
                 f"{array.shape} of {array.dtype}"
             )
-        if array.size == 0 or self.box.size != array.shape[:3]:
+        fits = self.resized or self.box.size == array.shape[:3]
+        if array.size == 0 or not fits:
             raise OptionError(
                 f"{self.source}: the box is {self.box.size} voxels (z, y, x), the array "
                 f"{array.shape[:3]}; they must be equal and not empty"
