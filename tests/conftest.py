@@ -6,23 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
-from stallscan.types import UInt8Array
-
-
-def draw_clip(seed: int = 0, n_frames: int = 8, outline: bool = True) -> UInt8Array:
-    """``(z, 96, 128, 3)``: grey noise, and an orange ellipse on every frame."""
-    rng = np.random.default_rng(seed)
-    grey = rng.integers(0, 90, (n_frames, 96, 128, 1), np.uint8)
-    frames = np.repeat(grey, 3, axis=3)
-    if outline:
-        centre = (int(rng.integers(45, 80)), int(rng.integers(40, 55)))
-        for frame in frames:
-            cv2.ellipse(frame, centre, (24, 16), 20, 0, 360, (240, 104, 17), 3, cv2.LINE_AA)
-    return frames
+from clips import draw_clip
 
 
 @pytest.fixture

@@ -55,6 +55,10 @@ class TableError(InputError):
     """A CSV table with missing columns, wrong values or duplicate rows."""
 
 
+class StoreError(InputError):
+    """A ROI store that is missing, incomplete, damaged or not one, or that cannot be written."""
+
+
 class CheckpointError(InputError):
     """A checkpoint folder that is missing, damaged or does not fit."""
 

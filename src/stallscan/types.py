@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,29 @@ class Label(IntEnum):
     def word(self) -> str:
         """``"flowing"`` or ``"stalled"``."""
         return self.name.lower()
+
+
+class _Triple(tuple[int, int, int]):
+    """Three whole numbers. (No NamedTuple: the command line takes those for groups of options.)"""
+
+    __slots__ = ()
+
+    def __new__(cls, *values: int) -> Self:
+        """From three numbers."""
+        if len(values) != 3:
+            raise TypeError(f"{cls.__name__} takes three numbers, got {len(values)}")
+        return super().__new__(cls, values)
+
+    def __getnewargs__(self) -> tuple[int, int, int]:
+        return self[0], self[1], self[2]
+
+
+class Color(_Triple):
+    """RGB, 0–255 each."""
+
+
+class Size(_Triple):
+    """Extent in voxels, ``(z, y, x)``."""
 
 
 class Box(NamedTuple):

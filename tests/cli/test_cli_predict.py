@@ -61,17 +61,17 @@ def test_an_unfinished_run_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     predict(videos, out="whole.csv")
-    original = batch.predict_videos
+    original = batch.predict_all
     asked: list[int] = []
 
-    def stopped(paths: list[Path], *args: object, **options: object) -> object:
-        asked.append(len(paths))
-        for n, row in enumerate(original(paths, *args, **options)):  # type: ignore[arg-type]
+    def stopped(names: list[str], *args: object, **options: object) -> object:
+        asked.append(len(names))
+        for n, row in enumerate(original(names, *args, **options)):  # type: ignore[arg-type]
             if len(asked) == 1 and n == 2:
                 raise KeyboardInterrupt
             yield row
 
-    monkeypatch.setattr(batch, "predict_videos", stopped)
+    monkeypatch.setattr(batch, "predict_all", stopped)
     assert predict(videos) == 130
     assert not (tmp_path / "p.csv").exists()
     assert predict(videos) == 0

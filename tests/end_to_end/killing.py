@@ -1,7 +1,7 @@
-"""Kill −9 in the middle of `stallscan predict`, then the same command again.
+"""Kill −9 in the middle of a run, then the same command again.
 
 The tests use it on a few drawn clips; by hand it takes any videos:
-`python tests/end_to_end/killing.py VIDEOS… --work DIR [--kills N] [--flips N]`.
+`python tests/end_to_end/killing.py predict|extract VIDEOS… --work DIR [--kills N]`.
 """
 
 from __future__ import annotations
@@ -13,68 +13,101 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
-def predict_command(videos: list[Path], out: Path, *options: str) -> list[str]:
+def command(verb: str, videos: list[Path], out: Path, *options: str) -> list[str]:
     """The command line under test."""
     return [
-        sys.executable, "-m", "stallscan", "predict", *map(str, videos), "--out", str(out), "-q",
+        sys.executable, "-m", "stallscan", verb, *map(str, videos), "--out", str(out), "-q",
         *options,
     ]  # fmt: skip
 
 
-def kill_when(command: list[str], out: Path, n_rows: int, *, group: bool) -> int:
-    """Start, kill when at least ``n_rows`` rows are written; the rows found after the kill."""
-    partial = out.with_name(out.name + ".partial")
+def kill_when(
+    command: list[str], due: Callable[[], bool], *, group: bool, seconds: float = 120
+) -> None:
+    """Start, and kill as soon as it is due: the process group, or the parent alone."""
     process = subprocess.Popen(command, start_new_session=True)
-    while not partial.exists() or rows_in(partial) < n_rows:
+    began = time.perf_counter()
+    while not due():
         assert process.poll() is None, f"ended (code {process.returncode}) before it was killed"
+        assert time.perf_counter() - began < seconds, "never due"
         time.sleep(0.01)
     if group:
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.wait()
-    return rows_in(partial)
 
 
 def rows_in(table: Path) -> int:
-    """Whole rows, without the header."""
-    return max(table.read_bytes().count(b"\n") - 1, 0)
+    """Whole rows, without the header; 0 where there is no table."""
+    return max(table.read_bytes().count(b"\n") - 1, 0) if table.exists() else 0
+
+
+def partial_of(table: Path) -> Path:
+    """Where a table grows."""
+    return table.with_name(table.name + ".partial")
+
+
+def entries_in(store: Path) -> int:
+    """Committed entries of a store; 0 where it cannot be read yet."""
+    from stallscan.data.store import RoiStore
+    from stallscan.errors import StoreError
+
+    try:
+        return len(RoiStore(store, allow_incomplete=True))
+    except StoreError:
+        return 0
+
+
+def same(verb: str, one: Path, other: Path) -> bool:
+    """Tables byte for byte; stores by every key and value, and their tables byte for byte."""
+    if verb == "predict":
+        return one.read_bytes() == other.read_bytes()
+    from stallscan.data.store import store_digest
+
+    tables = (path.with_name(path.name + ".csv").read_bytes() for path in (one, other))
+    return store_digest(one) == store_digest(other) and len(set(tables)) == 1
 
 
 def main() -> None:
-    """Kill at random places, resume each time, compare with an undisturbed run."""
+    """Kill at random moments, resume each time, compare with an undisturbed run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("verb", choices=("predict", "extract"))
     parser.add_argument("videos", type=Path, nargs="+")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--kills", type=int, default=6)
-    parser.add_argument("--flips", default="8")
+    parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    whole = options.work / "whole.csv"
+    suffix = {"predict": ".csv", "extract": ".lmdb"}[options.verb]
+    whole = options.work / f"whole{suffix}"
     began = time.perf_counter()
-    flips = ("--flips", options.flips)
     undisturbed = subprocess.run(
-        predict_command(options.videos, whole, *flips, "--overwrite"), check=False
+        command(options.verb, options.videos, whole, "--overwrite"), check=False
     )
-    n_rows = rows_in(whole)
-    print(f"undisturbed: {n_rows} rows, exit {undisturbed.returncode}, "
-          f"{time.perf_counter() - began:.0f} s")  # fmt: skip
+    wall_s = time.perf_counter() - began
+    print(f"undisturbed: exit {undisturbed.returncode}, {wall_s:.0f} s", flush=True)
     random.seed(options.seed)
     for kill in range(options.kills):
-        out = options.work / f"killed{kill}.csv"
-        command = predict_command(options.videos, out, *flips)
-        share = random.uniform(0.1, 0.9)
-        left = kill_when(command, out, round(share * n_rows), group=kill % 2 == 0)
-        again = subprocess.run(command, check=False)
-        same = out.read_bytes() == whole.read_bytes()
+        out = options.work / f"killed{kill}{suffix}"
+        run = command(options.verb, options.videos, out)
+        share = 0.1 + 0.8 * (kill + random.random()) / options.kills
+        end = time.perf_counter() + share * wall_s
+        kill_when(run, lambda: time.perf_counter() > end, group=kill % 2 == 0, seconds=1e9)  # noqa: B023
+        left = rows_in(partial_of(out)) if options.verb == "predict" else entries_in(out)
+        again = subprocess.run(run, check=False)
+        equal = same(options.verb, out, whole)
         who = "group" if kill % 2 == 0 else "parent"
-        print(f"kill -9 of the {who} at {left} of {n_rows} rows ({left / n_rows:.0%}): exit "
-              f"{again.returncode}, {'identical' if same else 'DIFFERENT'}")  # fmt: skip
-        if not same or again.returncode != undisturbed.returncode:
+        print(
+            f"kill -9 of the {who} after {share:.0%} of the time, {left} videos kept: exit "
+            f"{again.returncode}, {'identical' if equal else 'DIFFERENT'}",
+            flush=True,
+        )
+        if not equal or again.returncode != undisturbed.returncode:
             sys.exit(1)
 
 

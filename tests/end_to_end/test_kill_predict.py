@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from killing import kill_when, predict_command, rows_in
+from killing import command, kill_when, partial_of, rows_in
 
-from conftest import draw_clip
+from clips import draw_clip
 from stallscan.video.write import write_clip
 
 N_VIDEOS = 24
@@ -26,7 +26,7 @@ def undisturbed(
     videos[5].write_bytes(b"torn")
     options = ("--model", str(tiny_model_dir), "--flips", "2")
     whole = folder / "whole.csv"
-    assert subprocess.run(predict_command(videos, whole, *options), check=False).returncode == 3
+    assert subprocess.run(command("predict", videos, whole, *options), check=False).returncode == 3
     return videos, options, whole.read_bytes()
 
 
@@ -36,9 +36,9 @@ def test_kill_9_then_the_same_command_gives_the_undisturbed_table(
 ) -> None:
     videos, options, whole = undisturbed
     out = tmp_path / "p.csv"
-    command = predict_command(videos, out, *options)
-    left = kill_when(command, out, 8, group=group)
-    assert 8 <= left < N_VIDEOS and not out.exists()
-    assert subprocess.run(command, check=False).returncode == 3
+    run = command("predict", videos, out, *options)
+    kill_when(run, lambda: rows_in(partial_of(out)) >= 8, group=group)
+    assert 8 <= rows_in(partial_of(out)) < N_VIDEOS and not out.exists()
+    assert subprocess.run(run, check=False).returncode == 3
     assert rows_in(out) == N_VIDEOS
     assert out.read_bytes() == whole

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 
 import stallscan
-from conftest import draw_clip
-from stallscan.inference import batch
-from stallscan.inference.batch import predict_videos
+from clips import draw_clip
+from stallscan.inference.batch import predict_all
+from stallscan.inference.predictor import Predictor
+from stallscan.inference.table import Row
+from stallscan.roi import extract_roi
+from stallscan.roi.extraction import Extraction
+from stallscan.video import read_stack
 from stallscan.video.write import write_clip
+
+
+def predict_videos(paths: list[Path], predictor: Predictor, workers: int = 2) -> list[Row]:
+    return list(predict_all(paths, extract_roi, predictor, workers=workers))
 
 
 @pytest.fixture
@@ -32,7 +40,7 @@ def videos(tmp_path: Path, write_drawn_clip: Callable[..., Path]) -> list[Path]:
 def test_a_bad_file_becomes_a_row_and_the_run_goes_on(
     videos: list[Path], tiny_model_dir: Path
 ) -> None:
-    rows = list(predict_videos(videos, stallscan.load_predictor(tiny_model_dir)))
+    rows = predict_videos(videos, stallscan.load_predictor(tiny_model_dir))
     assert [row.filename for row in rows] == [path.name for path in videos]
     status = {row.filename: row.status for row in rows}
     assert status == {
@@ -49,7 +57,7 @@ def test_a_bad_file_becomes_a_row_and_the_run_goes_on(
     assert by_name["grey.mp4"].outline == "missing" and by_name["grey.mp4"].n_frames == 8
     assert "no orange outline in any of 8 frames" in by_name["grey.mp4"].message
     assert by_name["jumping.mp4"].outline == "moving"
-    assert "another place in 8 of 16 frames" in by_name["jumping.mp4"].message
+    assert "in another place (" in by_name["jumping.mp4"].message
     assert all(row.probability is None for row in rows if row.status == "failed")
     assert all(row.message for row in rows if row.status != "ok")
 
@@ -59,9 +67,7 @@ def test_rows_do_not_depend_on_the_workers(
     videos: list[Path], tiny_model_dir: Path, workers: int
 ) -> None:
     predictor = stallscan.load_predictor(tiny_model_dir)
-    assert list(predict_videos(videos, predictor, workers=workers)) == list(
-        predict_videos(videos, predictor, workers=2)
-    )
+    assert predict_videos(videos, predictor, workers=workers) == predict_videos(videos, predictor)
 
 
 def test_the_api_gives_the_same_as_the_batch(videos: list[Path], tiny_model_dir: Path) -> None:
@@ -77,30 +83,26 @@ def test_the_api_gives_the_same_as_the_batch(videos: list[Path], tiny_model_dir:
 def test_a_defect_of_a_library_costs_one_row(
     videos: list[Path], tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path) -> stallscan.Clip:
+    def broken(path: Path, **options: object) -> object:
         if path == videos[0]:
             raise MemoryError("out of it")
-        return stallscan.read_clip(path)
+        return read_stack(path)
 
-    monkeypatch.setattr(batch, "read_clip", broken)
-    rows = list(predict_videos(videos[:3:2], stallscan.load_predictor(tiny_model_dir)))
+    monkeypatch.setattr("stallscan.roi.extract.read_stack", broken)
+    rows = predict_videos(videos[:3:2], stallscan.load_predictor(tiny_model_dir))
     assert [row.status for row in rows] == ["failed", "ok"]
     assert "good0.mp4: unexpected MemoryError: out of it" in rows[0].message
 
 
-def test_decoding_never_runs_far_ahead(
-    videos: list[Path], tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loading_never_runs_far_ahead(videos: list[Path], tiny_model_dir: Path) -> None:
     begun: list[Path] = []
-    original = batch._prepare
 
-    def counting(path: Path, preprocessing: object) -> object:
+    def counting(path: Path) -> Extraction:
         begun.append(path)
-        return original(path, preprocessing)  # type: ignore[arg-type]
+        return extract_roi(path)
 
-    monkeypatch.setattr(batch, "_prepare", counting)
-    paths = [videos[0]] * 20
-    rows = predict_videos(paths, stallscan.load_predictor(tiny_model_dir), workers=2)
+    predictor = stallscan.load_predictor(tiny_model_dir)
+    rows = predict_all([videos[0]] * 20, counting, predictor, workers=2)
     next(rows)
     assert len(begun) <= 3
-    rows.close()
+    rows.close()  # type: ignore[attr-defined]

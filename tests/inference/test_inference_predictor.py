@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import stallscan
-from conftest import draw_clip
+from clips import draw_clip
 from stallscan.augment.mirror import FLIPS
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.inference.predictor import Predictor

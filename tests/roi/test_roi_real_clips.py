@@ -20,6 +20,17 @@ CLIPS = {
     "105668": (39, (123, 166, 106, 136), 0.92),
     "200149": (16, (189, 218, 23, 53), 0.29),
 }
+# What is wrong with their frames, as one sees when looking at them.
+DEFECTS = {
+    "105668": {
+        "duplicated": "2 of 39 frames (37–38; counted from 0) repeat",
+        "black_edge": "black strip at the left edge",
+    },
+    "200149": {
+        "duplicated": "2 of 16 frames (14–15; counted from 0) repeat",
+        "gain": "by a factor of 2.",
+    },
+}
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -32,7 +43,9 @@ def test_box_and_persistence(tmp_path: Path, name: str, crf: int | None) -> None
         clip = read_clip(tmp_path / "again.mp4")
     roi = find_roi(clip)
     box = roi.box
-    assert (roi.verdict, roi.message) == (Verdict.OK, "")
+    assert roi.verdict is Verdict.OK
+    assert {str(flag) for flag in roi.flags} == set(DEFECTS[name])
+    assert all(evidence in roi.message for evidence in DEFECTS[name].values())
     assert (box.z0, box.z1) == (0, n_frames)
     assert np.abs(np.subtract((box.x0, box.x1 - 1, box.y0, box.y1 - 1), expected)).max() <= 3
     if crf != 28:  # which smooths the noise away and raises the score of the flowing clip to 0.44

@@ -11,14 +11,13 @@ import torch
 
 from stallscan.augment import Preprocessing, preprocess
 from stallscan.simulate import phantom_roi
-from stallscan.training.phantom_data import (
+from stallscan.training.phantom_data import PhantomRois, validation_keys
+from stallscan.training.samples import (
     TRAIN_STREAM,
     VALIDATION_STREAM,
     BalancedSampler,
-    PhantomRois,
     SampleKey,
     load_all,
-    validation_keys,
 )
 from stallscan.types import Label
 

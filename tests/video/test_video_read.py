@@ -1,8 +1,5 @@
 """Reading gives back what was written, to the last frame, or says exactly what is wrong."""
 
-import io
-import logging
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +15,6 @@ from stallscan.errors import VideoError
 from stallscan.video import VIDEO_SUFFIXES, iter_frames, read_clip, write_clip
 
 N_FRAMES, HEIGHT, WIDTH = 23, 48, 64
-REAL_DATA = os.environ.get("STALLSCAN_REAL_DATA")
 
 
 def moving_ramp(n_frames: int = N_FRAMES) -> np.ndarray:
@@ -118,184 +114,7 @@ def test_the_containers_count_is_not_believed(tmp_path: Path, announced: int) ->
     assert read_clip(path).n_frames == N_FRAMES
 
 
-# --- TIFF -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("compression", ["lzw", "zlib", "zstd"])
-def test_compressed_tiff(tmp_path: Path, compression: str) -> None:
-    array = moving_ramp()[..., 0]
-    path = tmp_path / "packed.tif"
-    tifffile.imwrite(path, array, compression=compression, photometric="minisblack")
-    assert np.array_equal(read_clip(path).array[..., 0], array)
-
-
-@pytest.mark.skipif(REAL_DATA is None, reason="STALLSCAN_REAL_DATA is not set")
-def test_real_stacks() -> None:
-    paths = sorted((Path(str(REAL_DATA)) / "twophoton").glob("*.tif"))
-    assert len(paths) == 14
-    for path in paths:
-        clip = read_clip(path)
-        assert 10 <= clip.n_frames <= 26 and clip.array.shape[1] in (320, 512), path
-        assert clip.array.max() > 0, path
-
-
-@pytest.mark.parametrize("options", [{}, {"imagej": True}, {"ome": True}, {"compression": "zlib"}])
-def test_grey_tiff(tmp_path: Path, options: dict) -> None:
-    array = moving_ramp()[..., 0]
-    tifffile.imwrite(tmp_path / "grey.tif", array, **options)
-    clip = read_clip(tmp_path / "grey.tif")
-    np.testing.assert_array_equal(clip.array, np.repeat(array[..., None], 3, axis=-1))
-    assert clip.rescaling is None
-
-
-@pytest.mark.parametrize("options", [{"photometric": "rgb"}, {"photometric": "minisblack"}])
-def test_channels_may_come_before_or_after_the_plane(tmp_path: Path, options: dict) -> None:
-    array = np.random.default_rng(1).integers(0, 256, (5, 8, 12, 3), np.uint8)
-    tifffile.imwrite(tmp_path / "last.tif", array, photometric="rgb")
-    tifffile.imwrite(tmp_path / "first.tif", np.moveaxis(array, -1, 1), **options)
-    np.testing.assert_array_equal(read_clip(tmp_path / "last.tif").array, array)
-    np.testing.assert_array_equal(read_clip(tmp_path / "first.tif").array, array)
-
-
-@pytest.mark.parametrize("shape", [(8, 12), (8, 12, 3)])
-def test_one_page_is_one_frame(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    tifffile.imwrite(tmp_path / "page.tiff", np.zeros(shape, np.uint8))
-    assert read_clip(tmp_path / "page.tiff").array.shape == (1, 8, 12, 3)
-
-
-def test_sixteen_bits_are_rescaled_and_that_is_recorded(tmp_path: Path) -> None:
-    array = np.array([100, 200, 1120, 100 + 255 * 40], np.uint16).reshape(1, 2, 2).repeat(3, axis=0)
-    tifffile.imwrite(tmp_path / "deep.tif", array, photometric="minisblack")
-    clip = read_clip(tmp_path / "deep.tif")
-    assert clip.rescaling == (100.0, 10300.0)
-    # 40 grey levels a step: 0, 2.5 (to even), 25.5 (to even), 255
-    np.testing.assert_array_equal(clip.array[1, :, :, 0], [[0, 2], [26, 255]])
-
-
-def test_a_flat_sixteen_bit_stack_is_black(tmp_path: Path) -> None:
-    array = np.full((5, 8, 8), 777, np.uint16)
-    tifffile.imwrite(tmp_path / "flat.tif", array)
-    clip = read_clip(tmp_path / "flat.tif")
-    assert clip.array.max() == 0 and clip.rescaling == (777.0, 777.0)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 2, "unit": "um"}},
-        {
-            "ome": True,
-            "metadata": {
-                "axes": "ZYX",
-                "PhysicalSizeZ": 2.0,
-                "PhysicalSizeY": 0.5,
-                "PhysicalSizeX": 0.25,
-            },
-        },
-    ],
-)
-def test_voxel_size_of_imagej_and_ome(tmp_path: Path, options: dict) -> None:
-    path = tmp_path / "scaled.tif"
-    tifffile.imwrite(path, np.zeros((4, 8, 8), np.uint8), resolution=(4, 2), **options)
-    assert read_clip(path).voxel_size_um == pytest.approx((2.0, 0.5, 0.25))
-
-
-def test_voxel_size_in_other_units_is_not_guessed(tmp_path: Path) -> None:
-    metadata = {"axes": "ZYX", "spacing": 2, "unit": "inch"}
-    path = tmp_path / "inch.tif"
-    tifffile.imwrite(path, np.zeros((4, 8, 8), np.uint8), imagej=True, metadata=metadata)
-    assert read_clip(path).voxel_size_um is None
-
-
 # --- What is wrong is named -------------------------------------------------------------------
-
-
-def audio_only(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=8000)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), "fltp", "mono")
-        silence.sample_rate = 8000
-        container.mux(stream.encode(silence))
-        container.mux(stream.encode())
-
-
-def no_frames(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
-        container.start_encoding()
-
-
-def changing_size(path: Path) -> None:
-    data = b""
-    for width in (WIDTH, 2 * WIDTH):
-        raw = io.BytesIO()
-        with av.open(raw, "w", format="h264") as container:
-            stream = container.add_stream("libx264", rate=10)
-            stream.height, stream.width, stream.pix_fmt = HEIGHT, width, "yuv420p"
-            for _ in range(5):
-                frame = av.VideoFrame.from_ndarray(
-                    np.zeros((HEIGHT, width, 3), np.uint8), format="rgb24"
-                )
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        data += raw.getvalue()
-    path.write_bytes(data)
-
-
-def tiff_of(array: np.ndarray, **options: object):
-    return lambda path: tifffile.imwrite(path, array, **options)
-
-
-def content(data: bytes):
-    return lambda path: path.write_bytes(data)
-
-
-BAD_FILES = {
-    "missing": ("gone.mp4", lambda path: None, ["no such file", "check the name"]),
-    "folder": ("a_folder.mp4", Path.mkdir, ["is a folder", "name the files in it"]),
-    "empty": ("empty.mp4", Path.touch, ["0 bytes", "copy it again"]),
-    "suffix": ("notes.txt", content(b"hello"), ["'.txt'", ".mp4, .avi", "convert or rename"]),
-    "text": ("text.mp4", content(b"hello\n" * 99), ["cannot be opened", "Invalid data", "copy"]),
-    "sound": ("sound.mp4", audio_only, ["no video stream", "audio", "pass a file with video"]),
-    "no frames": ("nothing.avi", no_frames, ["0 frames", "need at least 1", "again"]),
-    "sizes": ("sizes.mp4", changing_size, ["frame 5 is 128×48", "64×48", "split it"]),
-    "not a tiff": ("text.tif", content(b"hello"), ["cannot be read as TIFF", "save it again"]),
-    "float": ("float.tif", tiff_of(np.zeros((5, 8, 8), np.float32)), ["float32", "uint8", "conv"]),
-    "channels": (
-        "two.tif",
-        tiff_of(np.zeros((5, 2, 8, 8), np.uint8), imagej=True, metadata={"axes": "ZCYX"}),
-        ["(5, 2, 8, 8)", "ZCYX", "(z, y, x, 3)", "save one channel"],
-    ),
-    "series": (
-        "five.tif",
-        tiff_of(np.zeros((4, 5, 8, 8), np.uint8), imagej=True, metadata={"axes": "TZYX"}),
-        ["(4, 5, 8, 8)", "TZYX", "one time series"],
-    ),
-}
-
-
-@pytest.mark.parametrize("cause", BAD_FILES)
-@pytest.mark.parametrize("read", [read_clip, lambda path: list(iter_frames(path))])
-def test_bad_files_say_what_is_wrong(tmp_path: Path, cause: str, read) -> None:
-    name, make, expected = BAD_FILES[cause]
-    make(tmp_path / name)
-    with pytest.raises(VideoError) as caught:
-        read(tmp_path / name)
-    for part in [name, *expected]:
-        assert part in str(caught.value)
-
-
-def test_bad_names_are_refused_before_the_first_frame_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="no such file"):
-        iter_frames(tmp_path / "gone.mp4")
-
-
-def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "secret.mp4").write_bytes(b"x")
-    monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(VideoError, match=r"secret\.mp4: .*permission denied.*change"):
-        read_clip(tmp_path / "secret.mp4")
 
 
 def cut(path: Path, n_bytes: int) -> Path:
@@ -369,16 +188,6 @@ def test_damage_in_the_middle(tmp_path: Path, suffix: str, n_sound_bytes: int) -
     n_frames, message = frames_before_error(path)
     assert 10 <= n_frames <= 30
     assert f"hole{suffix}: {n_frames} of 40 frames decoded, then: " in message
-
-
-@pytest.mark.parametrize("options", [{}, {"imagej": True}, {"ome": True}, {"compression": "zlib"}])
-@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9])
-def test_a_cut_tiff(tmp_path: Path, options: dict, fraction: float) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", noise(20)[..., 0], **options)
-    n_bytes = (tmp_path / "a.tif").stat().st_size
-    with pytest.raises(VideoError, match=r"cut\.tif: .*again"):
-        read_clip(cut(tmp_path / "a.tif", int(fraction * n_bytes)))
-    assert not logging.getLogger("tifffile").handlers
 
 
 def test_every_suffix_is_lower_case_with_a_dot() -> None:

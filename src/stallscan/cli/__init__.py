@@ -13,7 +13,9 @@ from stallscan.errors import StallscanError
 
 VERBS = {
     "simulate": "make a data set of phantom videos with known truth",
-    "train": "train a recipe on the phantom",
+    "describe": "count what is in a data set: sizes, frames, classes, projects",
+    "extract": "cut the outlined regions out of videos into a store",
+    "train": "train a recipe on the phantom or on labelled videos",
     "predict": "say of each video whether the outlined vessel is stalled",
     "evaluate": "score predictions against labels, with intervals and figures",
 }
@@ -68,15 +70,17 @@ def _run(verb: str, arguments: list[str], *, quiet: bool) -> int:
     import tyro
 
     from stallscan.cli import _progress
+    from stallscan.cli._values import REGISTRY
 
     _progress.QUIET = quiet
     module = importlib.import_module(f"stallscan.cli.{verb}")
-    code: int = tyro.cli(
-        getattr(module, verb),
-        prog=f"stallscan {verb}",
-        args=arguments,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    with REGISTRY:
+        code: int = tyro.cli(
+            getattr(module, verb),
+            prog=f"stallscan {verb}",
+            args=arguments,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
     return code
 
 

@@ -18,9 +18,10 @@ from stallscan.errors import OptionError
 from stallscan.inference.options import PredictOptions
 from stallscan.inference.table import PredictionsWriter
 from stallscan.manifest import Manifest, State, open_output
-from stallscan.video.read import VIDEO_SUFFIXES
+from stallscan.roi.options import RoiOptions
 
 _DEFAULTS = PredictOptions()
+_REGIONS = RoiOptions()
 
 
 def predict(
@@ -29,6 +30,7 @@ def predict(
     ],
     out: Path,
     prediction: PredictOptions = _DEFAULTS,
+    regions: RoiOptions = _REGIONS,
     model: Path | None = None,
     submission: Path | None = None,
     submission_format: Path | None = None,
@@ -42,18 +44,20 @@ def predict(
     a video failed. The same command again resumes an unfinished run.
 
     Args:
-        videos: Videos, or folders of videos.
+        videos: Videos, folders of videos, or a ROI store.
         out: The table to write (CSV).
         prediction: How to predict.
+        regions: Where the regions come from.
         model: Checkpoint folder; the model in the box by default.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
-        failed_as: Call for failed videos in the submission; without it they are refused.
+        failed_as: Call for failed videos there; refused by default.
         workers: Threads that decode; all cores by default.
         overwrite: Start anew over an existing table.
     """
     # Late, for torch takes seconds to load and `--help` needs none of it.
-    from stallscan.inference.batch import predict_videos
+    from stallscan.data.source import open_source
+    from stallscan.inference.batch import predict_all
     from stallscan.inference.predictor import load_predictor
     from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 
@@ -66,14 +70,14 @@ def predict(
             f"--submission is {submission} and --submission-format is {submission_format}; a "
             "submission is checked against its format file, so give both or neither"
         )
-    paths = find_videos(videos)
-    names = [path.name for path in paths]
+    source = open_source(videos, regions)
+    names = source.names
     if submission_format is not None:
         check_submission_filenames(names, submission_format)
     model_dir = model or DEFAULT_MODEL_DIR
     predictor = load_predictor(model_dir, flips=prediction.flips, threshold=prediction.threshold)
     identity = {
-        "videos": f"{len(paths)} videos, sha256 {_fingerprint(paths)}",
+        **source.identity,
         "model": f"{predictor.card.name}, sha256 {_fingerprint_model(model_dir)}",
         "engine": "torch",
         "flips": predictor.flips,
@@ -93,9 +97,9 @@ def predict(
         else:
             began = time.perf_counter()
             with PredictionsWriter(out, names) as writer:
-                todo = paths[len(writer.rows) :]
-                with progress_bar(len(paths), initial=len(writer.rows)) as bar:
-                    for row in predict_videos(todo, predictor, workers=workers):
+                todo = names[len(writer.rows) :]
+                with progress_bar(len(names), initial=len(writer.rows)) as bar:
+                    for row in predict_all(todo, source.load, predictor, workers=workers):
                         writer.append(row)
                         bar.update()
             _complete(run, writer.rows, wall_s=round(time.perf_counter() - began, 1))
@@ -105,49 +109,8 @@ def predict(
             submission, read_predictions(out), submission_format, failed_as=failed_as
         )
         note = f", {n_failed} failed ones as {failed_as}" if n_failed else ""
-        say(f"{submission}: {len(paths)} calls{note}")
+        say(f"{submission}: {len(names)} calls{note}")
     return run.exit_code
-
-
-def find_videos(inputs: tuple[Path, ...]) -> list[Path]:
-    """Files as given, folders as the videos in them, sorted.
-
-    Raises:
-        OptionError: nothing given, a folder without videos, or two videos with one base name.
-    """
-    if not inputs:
-        raise OptionError("no videos given; name files, or a folder that holds them")
-    paths: list[Path] = []
-    for path in inputs:
-        if not path.is_dir():
-            paths.append(path)
-            continue
-        found = sorted(
-            p
-            for p in path.iterdir()
-            if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith(".")
-        )
-        if not found:
-            raise OptionError(
-                f"{path}: holds no videos among {len(list(path.iterdir()))} entries (allowed are "
-                f"{', '.join(sorted(VIDEO_SUFFIXES))}); name the folder with the videos"
-            )
-        paths += found
-    seen: dict[str, Path] = {}
-    for path in paths:
-        if path.name in seen:
-            raise OptionError(
-                f"{path}: has the same base name as {seen[path.name]}, and rows are named by it; "
-                "predict them in two runs"
-            )
-        seen[path.name] = path
-    return paths
-
-
-def _fingerprint(paths: list[Path]) -> str:
-    """Of the inputs: base names and sizes, so that another folder may hold the same videos."""
-    lines = [f"{path.name} {path.stat().st_size if path.exists() else ''}" for path in paths]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _fingerprint_model(model_dir: Path) -> str:

@@ -1,10 +1,27 @@
-"""The tables: labels, predictions and the competition's submission."""
+"""Tables (metadata, labels, predictions, submission), subsets, folds; videos → ROI store."""
 
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "dataset": ["Tables", "read_tables"],
+        "extract": ["ExtractOptions", "extract_to_store"],
+        "folds": ["FOLD_KINDS", "assign_folds"],
+        "matching": ["join_labels", "match_videos"],
+        "metadata": ["read_metadata"],
+        "rules": [
+            "CROWDLESS_PROJECTS",
+            "EXPERT_PROJECTS",
+            "compare_with_rules",
+            "crowd_scores",
+            "label_by_rule",
+            "tier1_by_rule",
+        ],
+        "rois": ["read_rois"],
+        "store": ["RoiStore", "is_store"],
+        "store_writer": ["StoreWriter"],
+        "subsets": ["PAPER_FLOWING", "SUBSETS", "select_subset"],
         "tables": [
             "LABEL_COLUMNS",
             "METADATA_COLUMNS",

@@ -62,7 +62,7 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
         fail(path, f"cannot be read ({error.strerror or error}); check the file's permissions")
     table.columns = table.columns.str.strip()
     table.index += 2
-    _check_columns(path, list(table.columns), required)
+    check_columns(path, list(table.columns), required)
     # A line with fewer fields than the header has missing values for the rest.
     table = table.fillna("")
     table = table.apply(lambda column: column.str.strip())
@@ -70,6 +70,29 @@ def read_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if rows.empty:
         fail(path, "has a header but no rows; pass a table with at least one video")
     return rows
+
+
+def check_columns(path: str | Path, columns: list[str], required: Sequence[str]) -> None:
+    """Every required column is there, once.
+
+    Raises:
+        TableError: a column is missing or stands twice.
+    """
+    twice = sorted({c for c in required if columns.count(c) > 1})
+    if twice:
+        fail(path, f"column {twice[0]!r} stands more than once in the header; keep one")
+    missing = [c for c in required if c not in columns]
+    if not missing:
+        return
+    found = ", ".join(repr(_short(c)) for c in columns[:12]) + (" …" if len(columns) > 12 else "")
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+        remedy = "the fields must be separated by commas: save the table as comma-separated CSV"
+    else:
+        by_lower = {c.lower(): c for c in columns}
+        close = difflib.get_close_matches(missing[0].lower(), by_lower, n=1)
+        hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
+        remedy = f"{hint}needed are {', '.join(required)}"
+    fail(path, f"has no column {missing[0]!r} (found {found}); {remedy}")
 
 
 def check_filenames(path: Path, filenames: pd.Series[str]) -> None:
@@ -93,7 +116,14 @@ def check_filenames(path: Path, filenames: pd.Series[str]) -> None:
 
 
 def parse_numbers(
-    path: Path, column: pd.Series[str], *, allowed: str, low: float, high: float, whole: bool
+    path: Path,
+    column: pd.Series[str],
+    *,
+    allowed: str,
+    low: float,
+    high: float,
+    whole: bool,
+    empty: bool = True,
 ) -> pd.Series[float]:
     """A column of text as float64; NaN for an empty field.
 
@@ -104,24 +134,42 @@ def parse_numbers(
         low: smallest value allowed.
         high: largest value allowed.
         whole: integers only.
+        empty: whether a field may be empty.
 
     Raises:
-        TableError: a field that is no number or a number outside the range.
+        TableError: a field that is no number or a number outside the range, or is empty.
     """
     import pandas as pd
 
     numbers = pd.to_numeric(column.where(column != ""), errors="coerce").astype("float64")
-    wrong = (column != "") & ~numbers.between(low, high)  # NaN is between nothing
+    wrong = ~numbers.between(low, high)  # NaN is between nothing
+    if empty:
+        wrong &= column != ""
     if whole:
         wrong |= numbers.notna() & (numbers % 1 != 0)
+    fail_if(path, column, wrong, allowed=allowed)
+    return numbers
+
+
+def fail_if(path: Path, column: pd.Series[str], wrong: pd.Series[bool], *, allowed: str) -> None:
+    """Name the first wrong field of a column, if there is one.
+
+    Args:
+        path: for the message.
+        column: text, indexed by line.
+        wrong: which fields are.
+        allowed: what the message says is allowed, and what to do.
+
+    Raises:
+        TableError: a field is wrong.
+    """
     if wrong.any():
         line = wrong.index[wrong][0]
         more = f" ({wrong.sum():,} such rows)" if wrong.sum() > 1 else ""
         fail(path, f"{column.name} is {column[line]!r} in line {line}{more}: {allowed}")
-    return numbers
 
 
-def fail(path: Path, message: str) -> NoReturn:
+def fail(path: str | Path, message: str) -> NoReturn:
     """Raise the error that names the file.
 
     Raises:
@@ -130,22 +178,14 @@ def fail(path: Path, message: str) -> NoReturn:
     raise TableError(f"{path}: {message}") from None
 
 
-def _check_columns(path: Path, columns: list[str], required: Sequence[str]) -> None:
-    twice = sorted({c for c in required if columns.count(c) > 1})
-    if twice:
-        fail(path, f"column {twice[0]!r} stands more than once in the header; keep one")
-    missing = [c for c in required if c not in columns]
-    if not missing:
-        return
-    found = ", ".join(repr(_short(c)) for c in columns[:12]) + (" …" if len(columns) > 12 else "")
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-        remedy = "the fields must be separated by commas: save the table as comma-separated CSV"
-    else:
-        by_lower = {c.lower(): c for c in columns}
-        close = difflib.get_close_matches(missing[0].lower(), by_lower, n=1)
-        hint = f"did you mean {by_lower[close[0]]!r}? " if close else ""
-        remedy = f"{hint}needed are {', '.join(required)}"
-    fail(path, f"has no column {missing[0]!r} (found {found}); {remedy}")
+def origin(table: pd.DataFrame, otherwise: str) -> str:
+    """The file that a table was read from, for messages; ``otherwise`` if it came from none."""
+    return str(table.attrs.get("path", otherwise))
+
+
+def some(names: Sequence[str], limit: int = 3) -> str:
+    """The first names of many, for messages: ``"a.mp4, b.mp4, c.mp4 …"``."""
+    return ", ".join(names[:limit]) + (" …" if len(names) > limit else "")
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from stallscan.data._csv import check_filenames, fail, read_csv
+from stallscan.data._csv import check_filenames, fail, read_csv, some
 from stallscan.data.tables import LABEL_COLUMNS
 from stallscan.errors import OptionError
 
@@ -50,10 +50,10 @@ def check_submission_filenames(filenames: Iterable[str], format_path: str | Path
         if missing:
             parts.append(
                 f"{len(missing):,} of its {len(expected):,} videos have no prediction "
-                f"({_some(missing)})"
+                f"({some(missing)})"
             )
         if extra:
-            parts.append(f"{len(extra):,} predicted videos are not in it ({_some(extra)})")
+            parts.append(f"{len(extra):,} predicted videos are not in it ({some(extra)})")
         fail(
             Path(format_path),
             f"{' and '.join(parts)}; predict exactly the videos that this format names",
@@ -97,7 +97,7 @@ def write_submission(
     if failed and failed_as is None:
         fail(
             Path(path),
-            f"{len(failed):,} of {len(order):,} videos failed and have no call ({_some(failed)}); "
+            f"{len(failed):,} of {len(order):,} videos failed and have no call ({some(failed)}); "
             "repair them, or pass --failed-as 0 (or 1) to submit them as that",
         )
     if failed_as is not None:
@@ -107,7 +107,3 @@ def write_submission(
     table.to_csv(partial, index=False, lineterminator="\n")
     partial.replace(path)
     return len(failed)
-
-
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    return ", ".join(map(str, names[:limit])) + (" …" if len(names) > limit else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stallscan.data._csv import check_filenames, fail, parse_numbers, read_csv
+from stallscan.data._csv import check_filenames, fail, fail_if, parse_numbers, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +66,12 @@ def read_labels(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     table = read_csv(path, LABEL_COLUMNS)
     check_filenames(path, table["filename"])
-    stalled = parse_numbers(path, table["stalled"], allowed=_LABEL_RULE, low=0, high=1, whole=True)
-    if stalled.isna().any():
-        fail(path, f"stalled is '' in line {stalled.index[stalled.isna()][0]}: {_LABEL_RULE}")
-    labels = table[["filename"]].assign(stalled=stalled.astype("int64"))
-    return labels.reset_index(drop=True)
+    stalled = parse_numbers(
+        path, table["stalled"], allowed=_LABEL_RULE, low=0, high=1, whole=True, empty=False
+    )
+    labels = table[["filename"]].assign(stalled=stalled.astype("int64")).reset_index(drop=True)
+    labels.attrs["path"] = str(path)  # so that later errors can name the file
+    return labels
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:
@@ -121,7 +122,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
 
 
 def _decisions(path: Path, column: pd.Series[str], probability: pd.Series[float]) -> pd.Series[int]:
-    stalled = parse_numbers(path, column, allowed=_LABEL_RULE, low=0, high=1, whole=True)
+    stalled = parse_numbers(
+        path, column, allowed=_LABEL_RULE, low=0, high=1, whole=True, empty=True
+    )
     undecided = stalled.isna() & probability.notna()
     if undecided.any():
         line = undecided.index[undecided][0]
@@ -137,14 +140,8 @@ def _statuses(path: Path, table: pd.DataFrame, probability: pd.Series[float]) ->
     if "status" not in table:
         return probability.isna().map({True: "failed", False: "ok"})
     status: pd.Series[str] = table["status"]
-    unknown = ~status.isin(STATUSES)
-    if unknown.any():
-        line = unknown.index[unknown][0]
-        fail(
-            path,
-            f"status is {status[line]!r} in line {line}: allowed are {', '.join(STATUSES)}; "
-            "correct the table, or remove the column",
-        )
+    rule = f"allowed are {', '.join(STATUSES)}; correct the table, or remove the column"
+    fail_if(path, status, ~status.isin(STATUSES), allowed=rule)
     wrong = (status == "failed") != probability.isna()
     if wrong.any():
         line = wrong.index[wrong][0]

@@ -5,7 +5,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "batch": ["predict_videos"],
+        "batch": ["predict_all"],
         "options": ["PredictOptions"],
         "predictor": ["Prediction", "Predictor", "load_predictor"],
     },

@@ -1,110 +1,80 @@
-"""Many videos: decode, outline, crop and resize in threads, the network in their midst."""
+"""Many vessels: read, cut out and resize in threads, the network in their midst."""
 
 from __future__ import annotations
 
-import logging
+import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stallscan.augment.evaluation import Preprocessing, preprocess
-from stallscan.errors import OutlineNotFoundError, StallscanError
+from stallscan.augment.evaluation import preprocess
 from stallscan.inference.predictor import Predictor
 from stallscan.inference.table import Row
-from stallscan.roi.outline import Roi, find_roi
-from stallscan.roi.verdict import Verdict
-from stallscan.video.read import read_clip
+from stallscan.roi.extraction import Extraction
 
-log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Prepared:
-    """What a thread hands to the network: an input, or why there is none."""
-
-    inputs: NDArray[np.float32] | None = None
-    roi: Roi | None = None
-    n_frames: int | None = None
-    error: str = ""
-    outline: str = ""
-
-
-def predict_videos(
-    paths: Sequence[Path], predictor: Predictor, *, workers: int = 2
+def predict_all(
+    items: Sequence[Item],
+    load: Callable[[Item], Extraction],
+    predictor: Predictor,
+    *,
+    workers: int = 2,
 ) -> Iterator[Row]:
-    """Predict videos in order; a bad one becomes a row that says so, and the run goes on.
+    """Predict in order; a bad one becomes a row that says so, and the run goes on.
 
-    Memory is bounded by the clips of ``workers`` threads and one finished input more than that.
+    Memory is bounded by what ``workers`` threads load and one finished input more than that.
 
     Args:
-        paths: the videos.
+        items: what ``load`` takes: paths of videos, names in a store.
+        load: makes the ROI, or says why there is none; called in threads.
         predictor: the network.
-        workers: threads that decode and prepare.
+        workers: threads that load and prepare.
 
     Yields:
-        One row a video, in the order of ``paths``.
+        One row an item, in their order.
     """
-    waiting: deque[tuple[Path, Future[_Prepared]]] = deque()
-    ahead = iter(paths)
+
+    def prepare(item: Item) -> tuple[Extraction, NDArray[np.float32] | None]:
+        extraction = load(item)
+        volume = extraction.volume
+        inputs = None if volume is None else preprocess(volume, predictor.preprocessing)
+        return extraction, inputs
+
+    waiting: deque[Future[tuple[Extraction, NDArray[np.float32] | None]]] = deque()
+    ahead = iter(items)
     with ThreadPoolExecutor(workers) as pool:
         try:
             while True:
-                while len(waiting) <= workers and (path := next(ahead, None)) is not None:
-                    future = pool.submit(_prepare, path, predictor.preprocessing)
-                    waiting.append((path, future))
+                while len(waiting) <= workers and (item := next(ahead, None)) is not None:
+                    waiting.append(pool.submit(prepare, item))
                 if not waiting:
                     return
-                path, future = waiting.popleft()
-                yield _row(path, future.result(), predictor)
+                yield _row(*waiting.popleft().result(), predictor)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(path: Path, preprocessing: Preprocessing) -> _Prepared:
-    n_frames = None
-    try:
-        clip = read_clip(path)
-        n_frames = clip.n_frames
-        roi = find_roi(clip)
-        inputs = preprocess(roi.crop(clip), preprocessing)
-    except OutlineNotFoundError as error:
-        return _Prepared(n_frames=n_frames, error=str(error), outline=Verdict.MISSING)
-    except StallscanError as error:
-        return _Prepared(n_frames=n_frames, error=str(error))
-    except Exception as error:
-        # A defect of ours or of a library: the batch goes on, and the log has the traceback.
-        log.exception("%s: unexpected error", path)
-        unexpected = f"{path.name}: unexpected {type(error).__name__}: {error}; see the log"
-        return _Prepared(n_frames=n_frames, error=unexpected)
-    return _Prepared(inputs=inputs, roi=roi, n_frames=n_frames, outline=roi.verdict)
-
-
-def _row(path: Path, prepared: _Prepared, predictor: Predictor) -> Row:
-    name = predictor.card.name
-    roi = prepared.roi
-    if prepared.inputs is None or roi is None:
-        return Row(
-            filename=path.name,
-            status="failed",
-            message=prepared.error,
-            n_frames=prepared.n_frames,
-            outline=prepared.outline,
-            model=name,
-        )
-    prediction = predictor.predict(prepared.inputs)
-    return Row(
-        filename=path.name,
-        status="ok" if roi.verdict is Verdict.OK else "flagged",
-        message=roi.message,
+def _row(extraction: Extraction, inputs: NDArray[np.float32] | None, predictor: Predictor) -> Row:
+    row = Row(
+        filename=extraction.filename,
+        status=extraction.status,
+        message=extraction.message,
+        n_frames=extraction.n_frames,
+        outline=extraction.outline,
+        model=predictor.card.name,
+    )
+    if inputs is None or extraction.volume is None:
+        return row
+    prediction = predictor.predict(inputs)
+    return dataclasses.replace(
+        row,
         probability=prediction.probability,
         stalled=prediction.stalled,
-        n_frames=prepared.n_frames,
-        box=roi.box,
-        outline=prepared.outline,
-        model=name,
+        box=extraction.volume.box,
     )

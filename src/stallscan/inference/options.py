@@ -12,9 +12,9 @@ class PredictOptions:
     """Options of `stallscan predict` that decide what comes out."""
 
     flips: int | None = None
-    """Mirrored copies that are averaged: 1, 2, 4 or 8; the model's own number by default."""
+    """Mirrored copies averaged: 1, 2, 4 or 8; the model's own by default."""
     threshold: float | None = None
-    """Probability from which a vessel is called stalled; the model's own by default."""
+    """Least probability of a stalled call; the model's own by default."""
 
     def __post_init__(self) -> None:
         if self.flips not in (None, 1, 2, 4, 8):

@@ -5,6 +5,9 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "describe_options": ["DescribeOptions"],
+        "description": ["Description", "describe"],
+        "description_figure": ["description_figure"],
         "evaluation": [
             "EvaluateOptions",
             "Evaluation",

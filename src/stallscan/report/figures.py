@@ -24,7 +24,7 @@ STALLED, FLOWING = "#c8452d", "#2f6f9f"
 
 _INK, _FAINT, _LINE = "#1f2933", "#7b8794", "#d5dbe1"
 # Any, because the keys are literals to the type checker.
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": _INK,
@@ -50,7 +50,7 @@ _STYLE: Any = {
 }
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def roc_figure(evaluation: Evaluation) -> Figure:
     """ROC curve with the operating point."""
     scores, roc = evaluation.scores, evaluation.curves.roc
@@ -67,7 +67,7 @@ def roc_figure(evaluation: Evaluation) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def pr_figure(evaluation: Evaluation) -> Figure:
     """Precision-recall curve with the operating point and the line of chance."""
     scores, curve = evaluation.scores, evaluation.curves.precision_recall
@@ -87,7 +87,7 @@ def pr_figure(evaluation: Evaluation) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def histogram_figure(evaluation: Evaluation) -> Figure:
     """Histogram of the probabilities of both classes, with the threshold."""
     evaluated = evaluation.tables.evaluated
@@ -124,7 +124,7 @@ def histogram_figure(evaluation: Evaluation) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def confusion_figure(evaluation: Evaluation) -> Figure:
     """Confusion matrix, coloured by the share of each true class."""
     scores = evaluation.scores
@@ -167,7 +167,7 @@ def confusion_figure(evaluation: Evaluation) -> Figure:
 def png(figure: Figure, *, dpi: int = 150) -> bytes:
     """The figure as PNG bytes, without a date, so that equal input gives equal bytes."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
 

@@ -1,4 +1,4 @@
-"""The orange outline → Roi (box, mask, verdict) → Volume, and the persistence score.
+"""The drawn outline → Roi (box, mask, verdict) → Volume, and the persistence score.
 
 Names load on first use.
 """
@@ -8,10 +8,15 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "color": ["line_mask", "orange_mask"],
+        "extract": ["extract_roi"],
         "extraction": ["Extraction"],
-        "color": ["orange_mask"],
-        "outline": ["OutlineFinder", "Roi", "find_roi", "find_roi_in_frames"],
+        "find": ["find_roi"],
+        "frames": ["FrameFlag"],
+        "options": ["RoiOptions"],
+        "outline": ["locate_outline"],
         "persistence": ["persistence_score"],
+        "region": ["Roi"],
         "verdict": ["Verdict"],
         "volume": ["Volume"],
     },

@@ -24,12 +24,14 @@ class Place:
         line: ``(y, x)`` bool, orange in the majority of the frames that show the line here.
         members: indices of the frames that show the line here.
         elsewhere: indices of the frames whose line is in another place.
+        other_line: ``(y, x)`` bool, the line of the most frequent other place, None without one.
         incomplete: indices of the frames that lack at least half of the line.
     """
 
     line: BoolArray
     members: list[int]
     elsewhere: list[int]
+    other_line: BoolArray | None
     incomplete: list[int]
 
 
@@ -48,33 +50,14 @@ class _Group:
         )
 
 
-class FrameMasks:
-    """One bool mask a frame, kept at one bit a pixel."""
-
-    def __init__(self) -> None:
-        self.counts: list[int] = []
-        self._packed: list[UInt8Array] = []
-        self._shape = (0, 0)
-
-    def append(self, mask: BoolArray) -> None:
-        """Keep one ``(y, x)`` mask."""
-        self._shape = mask.shape
-        self._packed.append(np.packbits(mask))
-        self.counts.append(int(np.count_nonzero(mask)))
-
-    def __getitem__(self, index: int) -> UInt8Array:
-        height, width = self._shape
-        return np.unpackbits(self._packed[index], count=height * width).reshape(height, width)
-
-
-def find_place(masks: FrameMasks, shown: Sequence[int]) -> Place:
+def find_place(masks: UInt8Array, counts: Sequence[int], shown: Sequence[int]) -> Place:
     """Group the frames by where their line lies and vote within the largest group.
 
     Args:
-        masks: the orange pixels of every frame.
+        masks: ``(z, y, x)`` uint8, 1 where a frame has the line's colour, else 0.
+        counts: how many such pixels each frame has.
         shown: indices of the frames that show a line at all; at least one.
     """
-    counts = masks.counts
     # Typical frames first: a frame full of noise must not become what others are compared with.
     median = np.median([counts[i] for i in shown])
     groups: list[_Group] = []
@@ -86,20 +69,25 @@ def find_place(masks: FrameMasks, shown: Sequence[int]) -> Place:
             groups.append(group)
         if group is not None:
             group.members.append(i)
-    members = max((group.members for group in groups), key=lambda m: (len(m), -min(m)))
-    votes = np.zeros_like(masks[members[0]], dtype=np.uint32)
-    for i in members:
-        votes += masks[i]
-    line = 2 * votes > len(members)
+    members, *others = sorted(
+        (group.members for group in groups), key=lambda m: (len(m), -min(m)), reverse=True
+    )
+    line = _vote(masks, members)
     return Place(
         line=line,
         members=sorted(members),
         elsewhere=sorted(set(shown) - set(members)),
+        other_line=_vote(masks, others[0]) if others else None,
         incomplete=_incomplete(masks, line, sorted({*range(len(counts))} - {*shown} | {*members})),
     )
 
 
-def _incomplete(masks: FrameMasks, line: BoolArray, candidates: list[int]) -> list[int]:
+def _vote(masks: UInt8Array, members: list[int]) -> BoolArray:
+    line: BoolArray = 2 * masks[members].sum(axis=0, dtype=np.uint32) > len(members)
+    return line
+
+
+def _incomplete(masks: UInt8Array, line: BoolArray, candidates: list[int]) -> list[int]:
     drawn = line.astype(np.uint8)
     need = _MIN_COVERAGE * cv2.countNonZero(drawn)
     return [i for i in candidates if cv2.countNonZero(drawn & _widen(masks[i])) < need]

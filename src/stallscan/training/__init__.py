@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "recipe": ["RECIPES", "Recipe", "TrainOptions"],
         "run": ["train"],
+        "store_data": ["Videos"],
     },
 )

@@ -1,36 +1,48 @@
-"""The phantom's endless set, for a DataLoader."""
+"""The phantom's endless set."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import random_mirror
 from stallscan.simulate.phantom import phantom_roi
+from stallscan.training.recipe import Recipe
+from stallscan.training.samples import (
+    TRAIN_STREAM,
+    VALIDATION_STREAM,
+    SampleKey,
+    TrainingSet,
+)
 from stallscan.types import Label
-from stallscan.workers import end_with_parent
 
-TRAIN_STREAM, VALIDATION_STREAM = 0, 1
-"""Second part of a sample's seed: the two sets never share one."""
+NOTES = (
+    "Trained on synthetic data alone (the stallscan phantom). Not validated on real data beyond "
+    "two short clips; not a medical device."
+)
 
 
-class SampleKey(NamedTuple):
-    """Names one sample of the endless set; with the seed it decides every byte of it."""
+class Phantom:
+    """A run on the phantom: rendered on demand, no training sample twice."""
 
-    stream: int
-    epoch: int
-    number: int
-    label: Label
+    def identity(self) -> dict[str, Any]:
+        """The seed and the recipe decide everything."""
+        return {}
+
+    def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
+        """Nothing is read or written."""
+        return TrainingSet(
+            dataset=PhantomRois(seed, recipe.preprocessing),
+            validation=validation_keys(recipe.n_validation),
+            description={"data": "stallscan phantom, endless"},
+            notes=NOTES,
+        )
 
 
 class PhantomRois(Dataset[tuple[Tensor, Tensor]]):
@@ -55,72 +67,6 @@ class PhantomRois(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(array), torch.tensor(float(key.label))
 
 
-class BalancedSampler(Sampler[SampleKey]):
-    """New keys in every epoch, each stalled with a given probability (the paper's sampler).
-
-    Args:
-        seed: of the run.
-        n_samples: keys in an epoch.
-        stalled_share: probability of a stalled one; the winner's is 0.25.
-    """
-
-    def __init__(self, seed: int, n_samples: int, stalled_share: float) -> None:
-        self.seed = seed
-        self.n_samples = n_samples
-        self.stalled_share = stalled_share
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, after a resume too."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.n_samples
-
-    def __iter__(self) -> Iterator[SampleKey]:
-        rng = np.random.default_rng((self.seed, TRAIN_STREAM, self.epoch))
-        stalled = rng.random(self.n_samples) < self.stalled_share
-        for index, is_stalled in enumerate(stalled):
-            yield SampleKey(TRAIN_STREAM, self.epoch, index, Label(int(is_stalled)))
-
-
 def validation_keys(n: int) -> list[SampleKey]:
     """The fixed validation set: flowing and stalled in turn."""
     return [SampleKey(VALIDATION_STREAM, 0, index, Label(index % 2)) for index in range(n)]
-
-
-def worker_setup() -> Callable[[int], None]:
-    """What a DataLoader's workers do first: one thread each, and an end with this process."""
-    return partial(_set_up_worker, os.getpid())
-
-
-def _set_up_worker(parent_pid: int, worker: int) -> None:
-    end_with_parent(parent_pid)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
-@contextmanager
-def safe_to_fork() -> Iterator[None]:
-    """End OpenCV's threads meanwhile: a worker forked from a process that has them hangs."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def load_all(
-    dataset: PhantomRois, keys: list[SampleKey], workers: int, batch_size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches over keys, in order, rendered by workers."""
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=keys,
-        num_workers=workers,
-        worker_init_fn=worker_setup(),
-    )
-    with safe_to_fork():
-        yield from loader

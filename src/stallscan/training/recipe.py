@@ -74,9 +74,13 @@ class TrainOptions:
     max_epochs: int | None = None
     """Stop earlier (or later) than the recipe does."""
     workers: int = 2
-    """Processes that render ROIs; 0 renders in the training process."""
+    """Processes that make samples; 0 makes them in the training process."""
     device: str = "auto"
     """Lightning accelerator: auto, cpu, gpu."""
+    fold: int = 0
+    """Of labelled videos: the fold that validates, from 0."""
+    n_folds: int = 5
+    """Of labelled videos: how many folds, stratified by label."""
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
@@ -88,6 +92,13 @@ class TrainOptions:
         if not 0 <= self.seed < 2**31:  # with the step's number it must fit torch's 64 bits
             raise OptionError(
                 f"--seed is {self.seed}, allowed are 0 to {2**31 - 1}; choose another"
+            )
+        if self.n_folds < 2:
+            raise OptionError(f"--n-folds is {self.n_folds}, allowed are 2 and above; 5 is usual")
+        if not 0 <= self.fold < self.n_folds:
+            raise OptionError(
+                f"--fold is {self.fold}, allowed are 0 to {self.n_folds - 1} for {self.n_folds} "
+                "folds; choose one"
             )
         if self.max_epochs is not None and self.max_epochs < 1:
             raise OptionError(

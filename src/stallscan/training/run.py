@@ -7,6 +7,7 @@ import logging
 import platform
 import warnings
 from pathlib import Path
+from typing import Any, Protocol
 
 import lightning
 import numpy as np
@@ -20,32 +21,46 @@ from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import save_checkpoint
 from stallscan.training.history import History
 from stallscan.training.module import StallModule
-from stallscan.training.phantom_data import (
+from stallscan.training.phantom_data import Phantom
+from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
+from stallscan.training.samples import (
     BalancedSampler,
-    PhantomRois,
+    TrainingSet,
     load_all,
     safe_to_fork,
-    validation_keys,
     worker_setup,
 )
-from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
 
 log = logging.getLogger(__name__)
 
-NOTES = (
-    "Trained on synthetic data alone (the stallscan phantom). Not validated on real data beyond "
-    "two short clips; not a medical device."
-)
+
+class DataSource(Protocol):
+    """Where a run's training set comes from."""
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the samples, for the record of the run."""
+
+    def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
+        """The set; may write into the run's folder."""
+
+
+_PHANTOM = Phantom()
 
 
 def train(
-    run_dir: Path, options: TrainOptions, *, overwrite: bool = False, progress: bool = True
+    run_dir: Path,
+    options: TrainOptions,
+    *,
+    source: DataSource = _PHANTOM,
+    overwrite: bool = False,
+    progress: bool = True,
 ) -> Path:
-    """Train a recipe on the phantom's endless set; a killed run goes on from its last epoch.
+    """Train a recipe; a killed run goes on from its last epoch.
 
     Args:
         run_dir: becomes a checkpoint folder, with history.csv, curves.png and validation.csv.
         options: recipe, seed, length.
+        source: where the samples come from: the phantom, or `stallscan.training.Videos`.
         overwrite: start anew over an existing run.
         progress: show a progress bar.
 
@@ -55,40 +70,50 @@ def train(
     Raises:
         OutputConflictError: the folder belongs to another run.
         TrainingError: the loss is not finite.
+        InputError: what the source reads is missing or damaged.
     """
     recipe = RECIPES[options.recipe]
     if options.max_epochs is not None:
         recipe = dataclasses.replace(recipe, max_epochs=options.max_epochs)
-    identity = {"recipe": dataclasses.asdict(recipe), "seed": options.seed}
+    identity = {
+        "recipe": dataclasses.asdict(recipe),
+        "seed": options.seed,
+        **source.identity(),
+    }
     with open_output(run_dir, command="train", options=identity, overwrite=overwrite) as run:
         if run.state is State.COMPLETE:
             return run_dir
+        data = source.open(run_dir, recipe, options.seed)
         with safe_to_fork():
-            _fit(run_dir, recipe, options, run, progress)
+            _fit(run_dir, data, recipe, options, run, progress)
     return run_dir
 
 
 def _fit(
-    run_dir: Path, recipe: Recipe, options: TrainOptions, run: Manifest, progress: bool
+    run_dir: Path,
+    data: TrainingSet,
+    recipe: Recipe,
+    options: TrainOptions,
+    run: Manifest,
+    progress: bool,
 ) -> None:
     # Lightning advises on worker counts and empty loggers; our options decide those.
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     torch.manual_seed(options.seed)
-    dataset = PhantomRois(options.seed, recipe.preprocessing)
     sampler = BalancedSampler(
         options.seed, recipe.batch_size * recipe.batches_per_epoch, recipe.stalled_share
     )
     loader: DataLoader[object] = DataLoader(
-        dataset,
+        data.dataset,
         batch_size=recipe.batch_size,
         sampler=sampler,
         num_workers=options.workers,
         persistent_workers=options.workers > 0,
         worker_init_fn=worker_setup(),
     )
-    log.info("rendering %d validation ROIs", recipe.n_validation)
-    validation = _validation_loader(dataset, recipe, options.workers)
+    log.info("preparing %d validation ROIs", len(data.validation))
+    validation = _validation_loader(data, recipe, options.workers)
     checkpoints_dir = run_dir / "checkpoints"
     callbacks: list[lightning.Callback] = [
         ModelCheckpoint(
@@ -127,15 +152,15 @@ def _fit(
     trainer.validate(module, validation, verbose=False)
     # Of all starts, for the history outlives a kill.
     hours = float(pd.read_csv(run_dir / "history.csv")["seconds"].sum()) / 3600
-    _export(run_dir, module, recipe, options, epoch=int(state["epoch"]), hours=hours)
+    _export(run_dir, module, data, recipe, options, epoch=int(state["epoch"]), hours=hours)
     run.complete(exit_code=0, hours=round(hours, 3))
 
 
 def _validation_loader(
-    dataset: PhantomRois, recipe: Recipe, workers: int
+    data: TrainingSet, recipe: Recipe, workers: int
 ) -> DataLoader[tuple[torch.Tensor, ...]]:
-    """The fixed validation set, rendered once; float16 halves its memory."""
-    batches = load_all(dataset, validation_keys(recipe.n_validation), workers, recipe.batch_size)
+    """The fixed validation set, made once; float16 halves its memory."""
+    batches = load_all(data.dataset, data.validation, workers, recipe.batch_size)
     inputs, labels = zip(*((inputs.half(), labels) for inputs, labels in batches), strict=True)
     return DataLoader(
         TensorDataset(torch.cat(inputs), torch.cat(labels)), batch_size=recipe.batch_size
@@ -145,6 +170,7 @@ def _validation_loader(
 def _export(
     run_dir: Path,
     module: StallModule,
+    data: TrainingSet,
     recipe: Recipe,
     options: TrainOptions,
     *,
@@ -164,9 +190,12 @@ def _export(
         options=recipe.model_options,
         preprocessing=dataclasses.asdict(recipe.preprocessing),
         threshold=threshold,
-        metrics={"validation": metrics | {"n": recipe.n_validation, "stalled": 0.5}},
+        metrics={
+            "validation": metrics
+            | {"n": len(module.labels), "stalled": round(float(module.labels.mean()), 4)}
+        },
         training={
-            "data": "stallscan phantom, endless",
+            **data.description,
             "recipe": options.recipe,
             "seed": options.seed,
             "best_epoch": epoch,
@@ -179,7 +208,7 @@ def _export(
             "lightning": lightning.__version__,
             "numpy": np.__version__,
         },
-        notes=NOTES,
+        notes=data.notes,
     )
     save_checkpoint(module.model, card, run_dir)
     pd.DataFrame(

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "clip": ["Clip", "Stack"],
         "planar": ["PlanarClip"],
-        "read": ["VIDEO_SUFFIXES", "iter_frames", "read_clip", "read_stack"],
+        "read": ["VIDEO_SUFFIXES", "is_frame_folder", "iter_frames", "read_clip", "read_stack"],
         "write": ["write_clip"],
     },
 )

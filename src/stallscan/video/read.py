@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -13,26 +13,45 @@ import numpy as np
 from stallscan.errors import DamagedVideoError, VideoError
 from stallscan.types import UInt8Array
 from stallscan.video._container import decode, to_rgb
+from stallscan.video._damage import broken_off
+from stallscan.video._folder import FRAME_SUFFIXES, read_folder
 from stallscan.video._limits import DEFAULT_MAX_GIB, check_max_gib
+from stallscan.video._npy import read_npy
 from stallscan.video._tiff import read_tiff
 from stallscan.video.clip import Clip, Stack
 from stallscan.video.planar import PLANAR_FORMATS, PlanarClip
 
-_TIFF_SUFFIXES = (".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".gif", *_TIFF_SUFFIXES)
-"""Suffixes (lower case) of the files that can be read."""
+_WHOLE_READERS: dict[str, Callable[[Path, float], Clip]] = {
+    ".npy": read_npy,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+}
+"""Formats that are read as a whole; a folder of frames is another. All others are containers."""
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".gif", *_WHOLE_READERS)
+"""Suffixes (lower case) of the files that can be read; a folder of PNG or JPG frames can be, too.
+Which of the containers it is, a file's content decides."""
+
+
+def is_frame_folder(path: str | PathLike[str]) -> bool:
+    """Whether a folder directly holds PNG or JPG files and no file with one of VIDEO_SUFFIXES."""
+    path = Path(path)
+    if not path.is_dir():
+        return False
+    suffixes = {file.suffix.lower() for file in path.iterdir() if not file.name.startswith(".")}
+    return bool(suffixes & set(FRAME_SUFFIXES)) and not suffixes & set(VIDEO_SUFFIXES)
 
 
 def iter_frames(
     path: str | PathLike[str], *, n_threads: int = 1, max_gib: float = DEFAULT_MAX_GIB
 ) -> Iterator[UInt8Array]:
-    """Decode a file frame by frame, to the end of its stream.
+    """Decode a stack frame by frame, to the end of its stream.
 
-    Frames that were decoded before a damaged place are yielded before the error is raised. A TIFF
-    is read as a whole first.
+    Frames before a damaged place are yielded before the error is raised. TIFF, npy and folders
+    are read as a whole first.
 
     Args:
-        path: a file with one of ``VIDEO_SUFFIXES``.
+        path: a file with one of ``VIDEO_SUFFIXES``, or a folder of PNG or JPG frames.
         n_threads: decoder threads; 0 lets the decoder choose. One is best when many files are
             read at once.
         max_gib: the most that the stack may take as RGB.
@@ -41,14 +60,15 @@ def iter_frames(
         ``(y, x, 3)`` uint8 RGB frames, 0–255, all of one size.
 
     Raises:
-        DamagedVideoError: the file breaks off after its first frames.
+        DamagedVideoError: the stack breaks off after its first frames.
         VideoError: the file is missing, empty, too large, of another kind, damaged from its start
             on, holds no video or no frame, or its frames change size.
     """
     path = _readable(path, max_gib)
-    if path.suffix.lower() in _TIFF_SUFFIXES:
-        return iter(read_tiff(path).array)
-    return (to_rgb(frame) for frame in decode(path, n_threads=n_threads, max_gib=max_gib))
+    reader = _whole_reader(path)
+    if reader is None:
+        return (to_rgb(frame) for frame in decode(path, n_threads=n_threads, max_gib=max_gib))
+    return _frames_then_error(path, reader(path, max_gib))
 
 
 def read_clip(
@@ -58,28 +78,27 @@ def read_clip(
     partial: bool = False,
     max_gib: float = DEFAULT_MAX_GIB,
 ) -> Clip:
-    """Read a whole file into memory.
+    """Read a whole stack into memory.
 
     Args:
-        path: a file with one of ``VIDEO_SUFFIXES``.
+        path: as for `iter_frames`.
         n_threads: as for `iter_frames`.
-        partial: accept a file that breaks off; ``damage`` of the clip says where and why.
+        partial: accept a stack that breaks off; ``damage`` of the clip says where and why.
         max_gib: the most that the stack may take as RGB.
 
     Returns:
-        A Clip of ``(z, y, x, 3)`` uint8 RGB frames; 16-bit TIFF is rescaled by the minimum and
-        maximum of the stack, which ``rescaling`` records.
+        A Clip of ``(z, y, x, 3)`` uint8 RGB frames; 16 bits (TIFF, npy, PNG) are rescaled by the
+        minimum and maximum of the stack, which ``rescaling`` records.
 
     Raises:
         VideoError: as for `iter_frames`.
     """
     path = _readable(path, max_gib)
-    if path.suffix.lower() in _TIFF_SUFFIXES:
-        return read_tiff(path)
+    reader = _whole_reader(path)
+    if reader is not None:
+        return _accepted(path, reader(path, max_gib), partial=partial)
     frames, damage = _decode_all(path, n_threads=n_threads, partial=partial, max_gib=max_gib)
-    return Clip(
-        array=np.stack([to_rgb(frame) for frame in frames]), source=str(path), damage=damage
-    )
+    return _as_rgb(frames, path, damage)
 
 
 def read_stack(
@@ -89,10 +108,10 @@ def read_stack(
     partial: bool = False,
     max_gib: float = DEFAULT_MAX_GIB,
 ) -> Stack:
-    """Read a whole file, RGB not made before it is asked for where that can be helped.
+    """Read a whole stack, RGB not made before it is asked for where that can be helped.
 
     Args:
-        path: a file with one of ``VIDEO_SUFFIXES``.
+        path: as for `iter_frames`.
         n_threads: as for `iter_frames`.
         partial: as for `read_clip`.
         max_gib: as for `read_clip`.
@@ -101,8 +120,9 @@ def read_stack(
         VideoError: as for `iter_frames`.
     """
     path = _readable(path, max_gib)
-    if path.suffix.lower() in _TIFF_SUFFIXES:
-        return read_tiff(path)
+    reader = _whole_reader(path)
+    if reader is not None:
+        return _accepted(path, reader(path, max_gib), partial=partial)
     frames, damage = _decode_all(path, n_threads=n_threads, partial=partial, max_gib=max_gib)
     first = frames[0]
     # One format and one matrix throughout; odd sides would need chroma that two frames share.
@@ -110,6 +130,25 @@ def read_stack(
     is_even = first.height % 2 == 0 and first.width % 2 == 0
     if len(kinds) == 1 and first.format.name in PLANAR_FORMATS and is_even:
         return PlanarClip(frames=frames, source=str(path), damage=damage)
+    return _as_rgb(frames, path, damage)
+
+
+def _whole_reader(path: Path) -> Callable[[Path, float], Clip] | None:
+    return read_folder if path.is_dir() else _WHOLE_READERS.get(path.suffix.lower())
+
+
+def _accepted(path: Path, clip: Clip, *, partial: bool) -> Clip:
+    if clip.damage and not partial:
+        raise broken_off(path, clip.n_frames, clip.damage)
+    return clip
+
+
+def _frames_then_error(path: Path, clip: Clip) -> Iterator[UInt8Array]:
+    yield from clip.array
+    _accepted(path, clip, partial=False)
+
+
+def _as_rgb(frames: list[av.VideoFrame], path: Path, damage: str) -> Clip:
     return Clip(
         array=np.stack([to_rgb(frame) for frame in frames]), source=str(path), damage=damage
     )
@@ -133,20 +172,17 @@ def _decode_all(
 def _readable(path: str | PathLike[str], max_gib: float) -> Path:
     check_max_gib(max_gib)
     path = Path(path)
-    if path.is_dir():
-        raise VideoError(f"{path}: is a folder, not a video file; name the files in it, {_ALLOWED}")
     if not path.exists():
         raise VideoError(f"{path}: no such file; check the name and the folder")
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         raise VideoError(f"{path}: may not be read (permission denied); change its permissions")
+    if path.is_dir():
+        return path
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise VideoError(
             f"{path}: cannot tell the format from the suffix {path.suffix!r}; convert or rename "
-            f"it, {_ALLOWED}"
+            f"it, allowed are {', '.join(VIDEO_SUFFIXES)} and folders of PNG or JPG frames"
         )
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes); copy it again from its source")
     return path
-
-
-_ALLOWED = f"allowed are {', '.join(VIDEO_SUFFIXES)}"

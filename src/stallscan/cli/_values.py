@@ -1,0 +1,61 @@
+"""How values are read and shown: triples in one word, and what may be left out without its None."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+)
+
+from stallscan.types import Color, Size
+
+_TRIPLES: dict[Any, str] = {Size: "Z,Y,X", Color: "R,G,B"}
+
+REGISTRY = ConstructorRegistry()
+"""Active while a command line is parsed."""
+
+
+@REGISTRY.primitive_rule
+def _triple(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    metavar = _TRIPLES.get(info.type)
+    if metavar is None:
+        return None
+    make: Any = info.type
+
+    def parse(words: list[str]) -> Any:
+        numbers = words[0].split(",")
+        if len(numbers) != 3 or not all(number.strip().isdecimal() for number in numbers):
+            raise ValueError(f"{words[0]!r} are not three whole numbers as {metavar}")
+        return make(*map(int, numbers))
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=parse,
+        is_instance=lambda value: isinstance(value, make),
+        str_from_instance=lambda value: [",".join(map(str, value))],
+    )
+
+
+@REGISTRY.primitive_rule
+def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """``X | None``: nobody types None, so the help need not offer it."""
+    others = [part for part in get_args(info.type) if part is not NoneType]
+    is_union = get_origin(info.type) in (Union, UnionType)
+    if not is_union or len(others) != 1 or len(get_args(info.type)) != 2:
+        return None
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(others[0], info.markers))
+    if not isinstance(spec, PrimitiveConstructorSpec):
+        return None
+    return dataclasses.replace(
+        spec,
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: (
+            ["None"] if value is None else spec.str_from_instance(value)
+        ),
+    )

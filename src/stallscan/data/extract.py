@@ -1,0 +1,218 @@
+"""Many files → their ROIs → the ROI store."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stallscan import __version__
+from stallscan.data._map_files import map_files
+from stallscan.data.rois import read_rois
+from stallscan.data.tables import BOX_COLUMNS, STATUSES
+from stallscan.data.videos import find_videos, fingerprint
+from stallscan.errors import OptionError
+from stallscan.manifest import Manifest, State, open_output
+from stallscan.roi.options import RoiOptions
+from stallscan.types import IntArray, Size
+
+if TYPE_CHECKING:
+    from stallscan.roi.extraction import Extraction
+
+INDEX_COLUMNS = (
+    "filename",
+    "status",
+    "message",
+    "n_frames",
+    "height",
+    "width",
+    *BOX_COLUMNS,
+    "outline",
+    "flags",
+)
+"""Columns of the table beside a store."""
+
+Progress = Callable[[int, int], None]
+"""Called with (videos done, videos in all)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractOptions:
+    """Options of `stallscan extract`."""
+
+    size: Size | None = None
+    """Resize every volume to this; as it is by default."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not all(1 <= extent <= 4096 for extent in self.size):
+            raise OptionError(
+                f"--size is {','.join(map(str, self.size))}, allowed are three extents from 1 to "
+                "4096; the winner's network took 96,128,128"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extractor:
+    """What `extract_roi` needs beside the path; can be sent to other processes.
+
+    Attributes:
+        options: where regions come from.
+        size: resize volumes to ``(z, y, x)``.
+        polygons: regions by base name when ``options.rois`` names a table.
+    """
+
+    options: RoiOptions
+    size: Size | None = None
+    polygons: dict[str, IntArray] | None = None
+
+    @classmethod
+    def from_options(cls, options: RoiOptions, size: Size | None = None) -> Extractor:
+        """Reads the table of regions, if there is one.
+
+        Raises:
+            TableError: it cannot be read, or a row is wrong.
+        """
+        polygons = None if options.rois is None else read_rois(options.rois)
+        return cls(options=options, size=size, polygons=polygons)
+
+    def __call__(self, path: Path) -> Extraction:
+        """The ROI of one file, or why there is none."""
+        # Late, so that `--help` loads no decoder.
+        from stallscan.roi.extract import extract_roi
+        from stallscan.roi.extraction import Extraction
+
+        polygon = None
+        if self.polygons is not None:
+            polygon = self.polygons.get(path.name)
+            if polygon is None:
+                message = (
+                    f"{path}: {self.options.rois} has no region for {path.name!r}; add a row, or "
+                    "leave --rois out to use the drawn outline"
+                )
+                return Extraction(filename=path.name, message=message)
+        return extract_roi(path, self.options, polygon=polygon, size=self.size)
+
+    def identity(self) -> dict[str, object]:
+        """What decides the content of volumes, for the records of runs."""
+        identity: dict[str, object] = dataclasses.asdict(self.options)
+        if self.options.rois is not None:
+            content = self.options.rois.read_bytes()
+            identity["rois"] = f"sha256 {hashlib.sha256(content).hexdigest()[:16]}"
+        return identity | {"size": self.size}
+
+
+def extract_to_store(
+    inputs: Sequence[Path],
+    out: Path,
+    options: ExtractOptions,
+    regions: RoiOptions,
+    *,
+    workers: int,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Write the ROIs of videos into a store, and a table of what became of them beside it.
+
+    A killed run goes on where it stopped and ends with the same store.
+
+    Args:
+        inputs: videos, folders of videos, data sets.
+        out: the store; the table is ``<out>.csv``.
+        options: what to store.
+        regions: where regions come from.
+        workers: processes.
+        overwrite: start anew over an existing store.
+        progress: called after each video.
+
+    Returns:
+        The run's record; its exit code is 3 when a video failed.
+
+    Raises:
+        OptionError: no videos, two of one name, or ``workers`` below 1.
+        OutputConflictError: the store belongs to another run.
+        StoreError: it cannot be written.
+    """
+    from stallscan.data.store import StoreWriter
+
+    if workers < 1:
+        raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
+    paths = find_videos(inputs)
+    extractor = Extractor.from_options(regions, options.size)
+    identity = {
+        "videos": f"{len(paths)} videos, sha256 {fingerprint(paths)}",
+        **extractor.identity(),
+    }
+    table = out.with_name(out.name + ".csv")
+    parts = tuple(out.with_name(out.name + suffix) for suffix in (".csv", "-lock", ".writer"))
+    with open_output(
+        out, command="extract", options=identity, folder=False, overwrite=overwrite, parts=parts
+    ) as run:
+        if run.state is not State.COMPLETE:
+            with StoreWriter(out, identity=identity, n_expected=len(paths)) as store:
+                done = set(store.names)
+                todo = [path for path in paths if path.name not in done]
+                if progress:
+                    progress(len(done), len(paths))
+                for name, value in map_files(
+                    todo,
+                    partial(_encode, extractor),
+                    failed=_encode_failure,
+                    workers=min(workers, max(len(todo), 1)),
+                ):
+                    store.append_encoded(name, value)
+                    done.add(name)
+                    if progress:
+                        progress(len(done), len(paths))
+                store.complete()
+            counts = _write_index(out, table)
+            run.complete(
+                exit_code=3 if counts["failed"] else 0,
+                counts=counts,
+                n_bytes=out.stat().st_size,
+                version=__version__,
+            )
+    return run
+
+
+def _encode(extractor: Extractor, path: Path) -> tuple[str, bytes]:
+    """In a worker: there the compression costs the writer nothing."""
+    from stallscan.data.store import encode
+
+    return path.name, encode(extractor(path))
+
+
+def _encode_failure(path: Path, message: str) -> tuple[str, bytes]:
+    from stallscan.data.store import encode
+    from stallscan.roi.extraction import Extraction
+
+    return path.name, encode(Extraction(filename=path.name, message=message))
+
+
+def _write_index(store_path: Path, table: Path) -> dict[str, int]:
+    """A row for each entry, in the order of the names; counts by status."""
+    from stallscan.data.store import RoiStore
+
+    counts = dict.fromkeys(STATUSES, 0)
+    partial_table = table.with_name(table.name + ".tmp")
+    with partial_table.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(INDEX_COLUMNS)
+        for entry in RoiStore(store_path).summaries():
+            counts[entry.status] += 1
+            size = entry.frame_size or ("", "")
+            box = entry.box or ("",) * len(BOX_COLUMNS)
+            n_frames = "" if entry.n_frames is None else entry.n_frames
+            message = " ".join(entry.message.split())
+            writer.writerow(
+                (
+                    *(entry.filename, entry.status, message, n_frames, *size, *box),
+                    *(entry.outline, " ".join(entry.flags)),
+                )
+            )
+    partial_table.replace(table)
+    return counts

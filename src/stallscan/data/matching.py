@@ -1,0 +1,83 @@
+"""Labels against the metadata and against the videos that are there: each video in both, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from stallscan.data._csv import check_columns, fail, origin, some
+from stallscan.data.tables import LABEL_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def join_labels(metadata: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """The metadata with the labels beside it, in the order of the metadata.
+
+    Args:
+        metadata: as from :func:`stallscan.data.read_metadata`.
+        labels: as from :func:`stallscan.data.read_labels`, of the same videos in any order.
+
+    Returns:
+        The columns of the metadata and ``stalled``.
+
+    Raises:
+        TableError: the two do not name the same videos.
+    """
+    where = origin(metadata, "the metadata")
+    check_columns(where, list(metadata.columns), ["filename"])
+    remedy = "pass metadata and labels of the same videos"
+    stalled = _labels_of(metadata["filename"], labels, f"videos of {where}", remedy)
+    return metadata.assign(stalled=stalled.to_numpy())
+
+
+def match_videos(filenames: Iterable[str], labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels of the videos that are there, in the order of the videos.
+
+    Args:
+        filenames: names of the videos, with suffix and without folder.
+        labels: as from :func:`stallscan.data.read_labels`.
+
+    Returns:
+        Columns ``filename`` and ``stalled``.
+
+    Raises:
+        TableError: a label has no video, a video has no label, or two videos have one name.
+    """
+    remedy = (
+        "add what is missing, or take out the rows or videos that are too many; names must be "
+        "equal, with their suffix and without folders"
+    )
+    return _labels_of(filenames, labels, "videos that are there", remedy).reset_index()
+
+
+def _labels_of(
+    filenames: Iterable[str], labels: pd.DataFrame, videos: str, remedy: str
+) -> pd.Series[int]:
+    """``stalled`` by filename, in the order of ``filenames``, which must be those of the labels."""
+    import pandas as pd
+
+    source = origin(labels, "the labels")
+    check_columns(source, list(labels.columns), LABEL_COLUMNS)
+    stalled = labels.set_index("filename")["stalled"]
+    given = pd.Index(list(filenames), dtype="str", name="filename")
+    for names, place in ((given, f"the {videos}"), (stalled.index, source)):
+        if not names.is_unique:
+            twice = names[names.duplicated()][0]
+            fail(place, f"more than one video is called {twice!r}; keep one of each name")
+    unseen = stalled.index[~stalled.index.isin(given)].tolist()
+    unlabelled = given[~given.isin(stalled.index)].tolist()
+    parts = []
+    if unseen:
+        parts.append(
+            f"{len(unseen):,} of its {len(stalled):,} labelled videos are not among the "
+            f"{len(given):,} {videos} ({some(unseen)})"
+        )
+    if unlabelled:
+        parts.append(
+            f"{len(unlabelled):,} of the {len(given):,} {videos} have no label ({some(unlabelled)})"
+        )
+    if parts:
+        fail(source, f"{' and '.join(parts)}; {remedy}")
+    return stalled.reindex(given)
