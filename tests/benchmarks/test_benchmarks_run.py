@@ -58,7 +58,7 @@ def test_roi(write_drawn_clip: Callable[..., Path], tmp_path: Path) -> None:
         'decoding alone,1.0,"throughput, decoding alone = 1"',
     )
     assert [row.split(",")[0] for row in rows] == [
-        *("ours", "ours through RGB", "winner's method", "ours over winner's method"),
+        *("ours", '"ours', "ours through RGB", "winner's method", "ours over winner's method"),
         *("2 processes over 1", "growth over 10 clips"),
     ]
 

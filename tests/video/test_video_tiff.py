@@ -207,6 +207,14 @@ def test_a_cut_file_keeps_its_whole_frames(tmp_path: Path, options: dict, fracti
         assert fraction < 0.05
 
 
+def test_the_full_resolution_of_a_pyramid(tmp_path: Path) -> None:
+    array = np.random.default_rng(8).integers(0, 256, (6, 64, 64), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tiff:
+        tiff.write(array, subifds=1, metadata={"axes": "ZYX"}, photometric="minisblack")
+        tiff.write(array[:, ::2, ::2], subfiletype=1, photometric="minisblack")
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.ome.tif").array[..., 0], array)
+
+
 def test_a_cut_sixteen_bit_file(tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 4096, (20, 48, 64), np.uint16)
     path = tmp_path / "cut.tif"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from stallscan.types import BoolArray, UInt8Array
+from stallscan.types import BoolArray, IntArray, UInt8Array
 
 _AGREEMENT = 0.7  # share of one frame's line within a pixel of another's, to be the same place
 _MIN_COVERAGE = 0.5  # share of the line that a frame must show to count as complete
@@ -35,62 +35,60 @@ class Place:
     incomplete: list[int]
 
 
-@dataclass(slots=True, eq=False)
-class _Group:
-    example: UInt8Array
-    widened: UInt8Array
-    n_pixels: int
-    members: list[int] = field(default_factory=list)
-
-    def agrees(self, mask: UInt8Array, n_pixels: int) -> bool:
-        # Either way round: a frame with half the line, or with noise beside it, is still here.
-        return (
-            cv2.countNonZero(mask & self.widened) >= _AGREEMENT * n_pixels
-            or cv2.countNonZero(self.example & _widen(mask)) >= _AGREEMENT * self.n_pixels
-        )
-
-
-def find_place(masks: UInt8Array, counts: Sequence[int], shown: Sequence[int]) -> Place:
+def find_place(masks: UInt8Array, shown: Sequence[int]) -> Place:
     """Group the frames by where their line lies and vote within the largest group.
 
     Args:
         masks: ``(z, y, x)`` uint8, 1 where a frame has the line's colour, else 0.
-        counts: how many such pixels each frame has.
         shown: indices of the frames that show a line at all; at least one.
     """
+    counts = np.count_nonzero(masks, axis=(1, 2))
     # Typical frames first: a frame full of noise must not become what others are compared with.
-    median = np.median([counts[i] for i in shown])
-    groups: list[_Group] = []
-    for i in sorted(shown, key=lambda i: abs(counts[i] - median)):
-        mask = masks[i]
-        group = next((group for group in groups if group.agrees(mask, counts[i])), None)
-        if group is None and len(groups) < _MAX_PLACES:
-            group = _Group(mask, _widen(mask), counts[i])
-            groups.append(group)
-        if group is not None:
-            group.members.append(i)
-    members, *others = sorted(
-        (group.members for group in groups), key=lambda m: (len(m), -min(m)), reverse=True
-    )
+    left = np.array(shown)[
+        np.argsort(np.abs(counts[shown] - np.median(counts[shown])), kind="stable")
+    ]
+    groups: list[IntArray] = []
+    while left.size and len(groups) < _MAX_PLACES:
+        agrees = _agreeing(masks, counts, left[0], left)
+        groups.append(left[agrees])
+        left = left[~agrees]
+    members, *others = sorted(groups, key=lambda group: (len(group), -group.min()), reverse=True)
     line = _vote(masks, members)
+    absent = np.setdiff1d(np.arange(len(masks)), shown)
     return Place(
         line=line,
-        members=sorted(members),
-        elsewhere=sorted(set(shown) - set(members)),
+        members=sorted(members.tolist()),
+        elsewhere=np.setdiff1d(shown, members).tolist(),
         other_line=_vote(masks, others[0]) if others else None,
-        incomplete=_incomplete(masks, line, sorted({*range(len(counts))} - {*shown} | {*members})),
+        incomplete=_incomplete(masks, line, np.union1d(absent, members)),
     )
 
 
-def _vote(masks: UInt8Array, members: list[int]) -> BoolArray:
+def _agreeing(masks: UInt8Array, counts: IntArray, example: int, others: IntArray) -> BoolArray:
+    """Which of the others have their line where the example has it."""
+    widened = _widen(masks[example])
+    common = np.count_nonzero(masks[others] & widened, axis=(1, 2))
+    agrees: BoolArray = common >= _AGREEMENT * counts[others]
+    # Either way round: a frame with half the line, or with noise beside it, is still here.
+    for k in np.flatnonzero(~agrees):
+        common = np.count_nonzero(masks[example] & _widen(masks[others[k]]))
+        agrees[k] = common >= _AGREEMENT * counts[example]
+    return agrees
+
+
+def _vote(masks: UInt8Array, members: IntArray) -> BoolArray:
     line: BoolArray = 2 * masks[members].sum(axis=0, dtype=np.uint32) > len(members)
     return line
 
 
-def _incomplete(masks: UInt8Array, line: BoolArray, candidates: list[int]) -> list[int]:
+def _incomplete(masks: UInt8Array, line: BoolArray, candidates: IntArray) -> list[int]:
     drawn = line.astype(np.uint8)
-    need = _MIN_COVERAGE * cv2.countNonZero(drawn)
-    return [i for i in candidates if cv2.countNonZero(drawn & _widen(masks[i])) < need]
+    need = _MIN_COVERAGE * np.count_nonzero(drawn)
+    lacking = np.count_nonzero(masks[candidates] & drawn, axis=(1, 2)) < need
+    # Next to its place the line counts too.
+    return [
+        int(i) for i in candidates[lacking] if np.count_nonzero(drawn & _widen(masks[i])) < need
+    ]
 
 
 def _widen(mask: UInt8Array) -> UInt8Array:

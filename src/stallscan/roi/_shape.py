@@ -10,7 +10,7 @@ import numpy as np
 from stallscan.types import BoolArray, Box, IntArray, UInt8Array
 
 _BRIDGES = (1, 3, 5, 7)  # sizes of closing, tried in turn: gaps of 0, 2, 4, 6 pixels
-_MARGIN = max(_BRIDGES) + 1  # around a line, so that closing it never meets the frame's edge
+_MARGIN = max(_BRIDGES) // 2 + 2  # around a line, so that closing it never meets the frame's edge
 _MIN_PART = 0.25  # parts of a broken line, as a share of its largest part
 _MIN_INSIDE = 0.1  # enclosed pixels for each pixel of line; less is a blot, not an outline
 

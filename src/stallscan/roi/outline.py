@@ -38,13 +38,13 @@ def locate_outline(stack: Stack, color: Color | None = None) -> Roi:
     # All frames at once, one below the other.
     tall = np.ascontiguousarray(rgb).reshape(-1, *rgb.shape[2:])
     masks = line_mask(tall, color).reshape(rgb.shape[:3]).view(np.uint8)
-    counts = [int(np.count_nonzero(mask)) for mask in masks]
-    best = max(counts)
-    shown = [i for i, count in enumerate(counts) if count >= MIN_PIXELS]
+    counts = np.count_nonzero(masks, axis=(1, 2))
+    best = int(counts.max())
+    shown = np.flatnonzero(counts >= MIN_PIXELS).tolist()
     if not shown:
         evidence = f"best frame has {best} {_name(color)} pixels, need {MIN_PIXELS}"
         raise _missing(stack, color, evidence)
-    place = find_place(masks, counts, shown)
+    place = find_place(masks, shown)
     if len(place.members) == 1 and len(shown) > 2:
         evidence = f"{len(shown)} have {_name(color)} pixels, but no two in the same place"
         raise _missing(stack, color, evidence)

@@ -131,9 +131,11 @@ def _defect(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> str:
 
 def _n_referenced(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int:
     """Bytes of pixels and tags; where the chain of pages is cut, those of others are not in it."""
+    # The list holds some pages without their tags.
+    pages: list[Any] = [tiff.pages.get(i, aspage=True) for i in range(len(tiff.pages))]
+    pages += [smaller for page in pages for smaller in page.pages or ()]  # of a pyramid
     n_pixels = n_tags = 0
-    for index in range(len(tiff.pages)):
-        page: Any = tiff.pages.get(index, aspage=True)  # the list holds some without their tags
+    for page in pages:
         n_pixels += sum(page.databytecounts)
         n_tags += tiff.tiff.tagsize * len(page.tags) + _MAX_PADDING
         sizes = (tag.valuebytecount for tag in page.tags)
