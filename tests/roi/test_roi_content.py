@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stallscan.roi import Verdict, Volume, find_roi
-from stallscan.roi.content import MIN_BRIGHT, MIN_MASKED, MIN_RIDGE, judge_content
+from stallscan.roi.content import MIN_BRIGHT, MIN_MASKED, MIN_NEVER_LIT, MIN_RIDGE, judge_content
 from stallscan.simulate.microscope import expose
 from stallscan.simulate.outline import draw
 from stallscan.simulate.phantom import _light
@@ -227,6 +228,39 @@ def test_a_dark_background_is_no_mask() -> None:
 def test_a_background_of_0_is_no_mask() -> None:
     """Then nothing tells one from the other."""
     assert words(volume_of(vessel(80))) == []
+
+
+def dark_tissue(n_frames: int = 60) -> np.ndarray:
+    """Black but for one pixel in eighty, in single frames, and a vessel."""
+    rng = np.random.default_rng(4)
+    noise = 12 * (rng.random((n_frames, HEIGHT, WIDTH)) < 1 / 80)
+    return np.maximum(noise, vessel(120, n_frames))
+
+
+def test_a_mask_over_a_background_that_is_nearly_black() -> None:
+    """It is seen in the whole stack, where everything else is lit now and then."""
+    grey = dark_tissue()
+    assert words(volume_of(grey)) == []
+    grey[:, :, : WIDTH // 2] = 0
+    ((verdict, evidence),) = judge_content(volume_of(grey))
+    assert verdict is Verdict.MASKED
+    found = re.fullmatch(r"(\d+)% of the inside stays black in all 60 frames, .* mask", evidence)
+    assert found and 45 <= int(found[1]) <= 52
+
+
+@pytest.mark.parametrize("share", [0.25, 0.45])
+def test_how_much_must_stay_black(share: float) -> None:
+    grey = dark_tissue()
+    inside = volume_of(grey).mask
+    columns = np.cumsum(inside.sum(axis=0)) < share * inside.sum()
+    grey[:, :, columns] = 0
+    assert words(volume_of(grey)) == ([] if share < MIN_NEVER_LIT else ["masked"])
+
+
+def test_a_few_dark_frames_prove_no_mask() -> None:
+    grey = dark_tissue(6)
+    grey[:, :, : WIDTH // 2] = 0
+    assert words(volume_of(grey)) == []
 
 
 def test_a_mask_outside_the_outline_does_not_count() -> None:

@@ -229,8 +229,21 @@ def test_a_strip_is_narrow(width: int, expected: bool) -> None:
 def test_a_dark_background_has_no_black_edge() -> None:
     grey = noise()
     grey[:, :, :3] = 0
-    grey[:, 6:] = 0  # nearly all is 0: nothing to tell the edge from
+    grey[:, 1:] = 0  # nearly all is 0: nothing to tell the edge from
     assert words(grey) == []
+
+
+@pytest.mark.parametrize("side", ["left", "bottom"])
+def test_a_black_edge_of_dark_frames_shows_in_all_of_them_together(side: str) -> None:
+    """One sample in thirty is lit: two or three of an edge in each frame."""
+    rng = np.random.default_rng(6)
+    grey = (40 * (rng.random((40, 96, 128)) < 1 / 30)).astype(np.uint8)
+    assert words(grey) == []
+    grey[(slice(None), slice(-2, None)) if side == "bottom" else np.s_[:, :, :2]] = 0
+    ((flag, sentence),) = check_frames(grey)
+    assert flag is FrameFlag.BLACK_EDGE
+    assert sentence == f"black strip at the {side} edge in all 40 frames together"
+    assert words(grey[:8]) == []  # too few to be sure
 
 
 def test_an_edge_half_black_is_vignetting() -> None:
