@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from stallscan.cli._progress import progress_callback, say
 from stallscan.manifest import State, open_output
@@ -19,7 +19,7 @@ _DEFAULTS = DescribeOptions()
 
 
 def describe(
-    data: Positional[Path],
+    data: Annotated[Positional[Path], arg(metavar="DATA")],
     out: Path | None = None,
     description: DescribeOptions = _DEFAULTS,
     workers: int = os.cpu_count() or 1,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from stallscan.cli._progress import progress_callback, say
 from stallscan.data.extract import ExtractOptions
@@ -16,7 +17,9 @@ _REGIONS = RoiOptions()
 
 
 def extract(
-    data: Positional[tuple[Path, ...]],
+    data: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="DATA…", help_behavior_hint="(required)")
+    ],
     out: Path,
     extraction: ExtractOptions = _DEFAULTS,
     regions: RoiOptions = _REGIONS,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from stallscan.cli import _progress
 from stallscan.errors import OptionError
@@ -19,7 +19,7 @@ _DEFAULTS = TrainOptions()
 
 
 def train(
-    data: Positional[str],
+    data: Annotated[Positional[str], arg(metavar="DATA")],
     out: Path,
     labels: Path | None = None,
     training: TrainOptions = _DEFAULTS,
@@ -28,8 +28,7 @@ def train(
     """Train a recipe; a killed run goes on from its last epoch.
 
     Args:
-        data: "phantom" (the endless synthetic set), a ROI store, or a folder of videos or data set,
-            whose regions are extracted into the run's folder first.
+        data: "phantom" (the endless synthetic set), a ROI store, a data set, or a folder of videos.
         out: Folder of the run; becomes a checkpoint folder for --model.
         labels: Table of labels, filename and stalled; train_labels.csv of a data set by default.
         training: How to train.

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from stallscan.data.tables import METADATA_COLUMNS
+from stallscan.data.videos import SPLITS
 from stallscan.errors import OptionError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.simulate.phantom import phantom_clip, phantom_truth
 from stallscan.types import Label
 from stallscan.workers import end_with_parent
 
-SPLITS = ("train", "test")
 FIRST_ID = 100_000
 """Files are numbered as the competition's are, over both splits."""
 
