@@ -6,7 +6,7 @@ at reading them in random order: LMDB get, checksum, RGB back. Times are CPU tim
 cache is warm and the machine shared; the median over the rounds. With a cold cache the small ways
 would gain.
 
-The rule: of the ways that read at least 800 in a second on one core and are at most 5 % larger
+The rule: of the ways that read at least 800 in a second on one core and are at most 10 % larger
 than the smallest of them, the one that writes fastest. (A clip takes about 250 ms to decode.) The
 last rows are RoiStore itself, with mask, line and record, and its peers: one .npy, one .npz (zlib)
 a ROI.

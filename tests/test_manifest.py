@@ -43,6 +43,8 @@ def test_new_then_partial_then_complete(tmp_path: Path, folder: bool) -> None:
     with opened(out, folder=folder) as run:
         assert run.state is State.PARTIAL
         assert run.record["n_done"] == 3
+        if not folder:
+            out.touch()
         run.complete(exit_code=3, n_failed=1)
     with opened(out, folder=folder) as run:
         assert run.state is State.COMPLETE
@@ -52,6 +54,49 @@ def test_new_then_partial_then_complete(tmp_path: Path, folder: bool) -> None:
     assert record["command"] == "predict"
     assert record["options"] == {"seed": 7, "size": [48, 64, 64], "model": "a/b", "flips": 8}
     assert record["started"] <= record["finished"]
+
+
+def test_a_complete_output_that_somebody_removed_is_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with opened(out, folder=False) as run:
+        out.touch()
+        run.complete(exit_code=0)
+    out.unlink()
+    with opened(out, folder=False) as run:
+        assert run.state is State.PARTIAL
+
+
+def test_overwrite_spares_the_output_of_another_verb(tmp_path: Path) -> None:
+    """`describe DATA --out DATA --overwrite` must not cost the data."""
+    with open_output(tmp_path / "ds", command="simulate", options={}) as run:
+        (tmp_path / "ds" / "train_labels.csv").write_text("precious")
+        run.complete(exit_code=0)
+    for overwrite, match in (
+        (True, "only removes folders that `stallscan describe`"),
+        (False, "by `stallscan simulate`, not `stallscan describe`"),
+    ):
+        output = open_output(tmp_path / "ds", command="describe", options={}, overwrite=overwrite)
+        with pytest.raises(OutputConflictError, match=match), output:
+            pass
+    assert (tmp_path / "ds" / "train_labels.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_foreign_part_is_not_overwritten(tmp_path: Path, overwrite: bool) -> None:
+    part = tmp_path / "rois.csv"
+    part.write_text("precious")
+    output = open_output(
+        tmp_path / "rois",
+        command="extract",
+        options={},
+        folder=False,
+        parts=(part,),
+        overwrite=overwrite,
+    )
+    match = r"rois\.csv: exists, was not written by this"
+    with pytest.raises(OutputConflictError, match=match), output:
+        pass
+    assert part.read_text() == "precious"
 
 
 def test_an_exception_leaves_it_partial_and_free(tmp_path: Path) -> None:
@@ -143,7 +188,7 @@ def test_overwrite_spares_a_folder_with_the_record_of_another_tool(
     tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "run.json").write_text(text)
-    assert "no run.json of ours" in refusal(tmp_path, overwrite=True)
+    assert "no run.json of it" in refusal(tmp_path, overwrite=True)
     assert (tmp_path / "run.json").read_text() == text
 
 
@@ -189,7 +234,11 @@ def test_overwrite_removes_a_file_its_record_and_its_parts(tmp_path: Path) -> No
 def test_overwrite_spares_a_foreign_folder(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     message = refusal(tmp_path, overwrite=True)
-    for part in (str(tmp_path), "only removes folders that stallscan wrote", "remove it yourself"):
+    for part in (
+        str(tmp_path),
+        "only removes folders that `stallscan predict` wrote",
+        "remove it yourself",
+    ):
         assert part in message
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 

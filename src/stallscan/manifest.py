@@ -86,14 +86,21 @@ def open_output(
     record_path = out / "run.json" if folder else out.with_name(out.name + ".run.json")
     _check_place(out, folder=folder)
     with _locked(out):
+        is_ours = _is_of(record_path, command)
         if overwrite:
-            if out.is_dir() and any(out.iterdir()) and not _is_ours(record_path):
+            if out.is_dir() and any(out.iterdir()) and not is_ours:
                 raise OutputConflictError(
-                    f"{out}: --overwrite only removes folders that stallscan wrote, and this one "
-                    f"has no {record_path.name} of ours; remove it yourself or choose another "
-                    "--out"
+                    f"{out}: --overwrite only removes folders that `stallscan {command}` wrote, "
+                    f"and this one has no {record_path.name} of it; remove it yourself or choose "
+                    "another --out"
                 )
-            _remove(out, record_path, *parts)
+            _remove(out, record_path, *(parts if is_ours else ()))
+        taken = [part for part in parts if part.exists()]
+        if taken and not record_path.exists():
+            raise OutputConflictError(
+                f"{taken[0]}: exists, was not written by this command and would be overwritten; "
+                "move it, or choose another --out"
+            )
         yield _open(out, record_path, command, _plain(options))
 
 
@@ -124,13 +131,13 @@ def _locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _is_ours(record_path: Path) -> bool:
-    """Whether a record says that stallscan made the folder."""
+def _is_of(record_path: Path, command: str) -> bool:
+    """Whether a record says that this verb made the output."""
     try:
         record = json.loads(record_path.read_text())
     except (OSError, ValueError):
         return False
-    return isinstance(record, dict) and "command" in record
+    return isinstance(record, dict) and record.get("command") == command
 
 
 def _check_place(out: Path, *, folder: bool) -> None:
@@ -171,7 +178,7 @@ def _open(out: Path, record_path: Path, command: str, options: dict[str, Any]) -
     if found_command != command:
         raise OutputConflictError(
             f"{out}: was written by `stallscan {found_command}`, not `stallscan {command}`; choose "
-            "another --out or pass --overwrite"
+            "another --out"
         )
     differences = [
         f"{key} was {found.get(key)!r}, now {options.get(key)!r}"
@@ -183,6 +190,8 @@ def _open(out: Path, record_path: Path, command: str, options: dict[str, Any]) -
             f"{out}: was started with other options ({'; '.join(differences)}); repeat the first "
             "command, choose another --out or pass --overwrite"
         )
+    if state is State.COMPLETE and not out.exists():  # somebody has removed the output alone
+        state = State.PARTIAL
     return Manifest(record_path, state, record)
 
 

@@ -26,6 +26,9 @@ def test_text_files_and_again(
     assert (out / "describe.txt").read_text() == printed
     assert main(["describe", str(videos), "--out", str(out), "--seed", "1"]) == 2
     assert "seed was 0, now 1" in capsys.readouterr().err
+    write_drawn_clip("videos/v2.mp4", 2)  # type: ignore[operator]
+    assert main(["describe", str(videos), "--out", str(out)]) == 2
+    assert "data was '" in capsys.readouterr().err
 
 
 def test_nothing_to_describe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_train_needs_labels_and_says_so(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("train", videos, "--out", tmp_path / "run", "--recipe", "smoke") == 2
-    assert "no table of labels at" in capsys.readouterr().err
+    assert "has no train_labels.csv in it; pass --labels" in capsys.readouterr().err
     assert run("train", "nowhere", "--out", tmp_path / "run") == 2
     assert "nowhere: no such store or folder; give one, or 'phantom'" in capsys.readouterr().err
     assert run("train", "phantom", "--labels", "l.csv", "--out", tmp_path / "run") == 2

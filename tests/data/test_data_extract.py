@@ -16,7 +16,7 @@ from stallscan.data._map_files import map_files
 from stallscan.data.extract import INDEX_COLUMNS, ExtractOptions, Extractor, extract_to_store
 from stallscan.data.source import open_source
 from stallscan.data.store import RoiStore, store_digest
-from stallscan.errors import OptionError, OutputConflictError, StoreError, TableError
+from stallscan.errors import OptionError, OutputConflictError, StoreError, TableError, UsageError
 from stallscan.manifest import Manifest
 from stallscan.roi import RoiOptions, extract_roi
 from stallscan.types import Color, Size
@@ -68,7 +68,7 @@ def test_store_and_table(videos: Path, tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "r.lmdb.csv")
     assert tuple(table.columns) == INDEX_COLUMNS
     assert list(table["status"]) == ["ok"] * 4 + ["failed"] * 2
-    assert table.loc[4, "message"].startswith(str(videos / "v4.mp4"))
+    assert table.loc[4, "message"].startswith("v4.mp4: no orange outline")
     assert (table.loc[0, "height"], table.loc[0, "width"], table.loc[0, "roi_z1"]) == (96, 128, 8)
 
 
@@ -87,6 +87,36 @@ def test_the_same_again_does_nothing_and_other_options_are_refused(
     run(videos, out, size=Size(4, 8, 8), overwrite=True)
     volume = RoiStore(out)["v0.mp4"].volume
     assert volume is not None and volume.array.shape == (4, 8, 8, 3)
+
+
+def test_what_somebody_removed_is_made_again(videos: Path, tmp_path: Path) -> None:
+    out, table = tmp_path / "r.lmdb", tmp_path / "r.lmdb.csv"
+    run(videos, out)
+    digest, content = store_digest(out), table.read_bytes()
+    table.unlink()
+    run(videos, out)
+    assert table.read_bytes() == content
+    out.unlink()
+    run(videos, out)
+    assert store_digest(out) == digest
+    out.write_bytes(out.read_bytes()[:9000])
+    with pytest.raises(StoreError, match="breaks off"):
+        run(videos, out)
+
+
+def test_a_table_of_regions_is_not_overwritten(videos: Path, tmp_path: Path) -> None:
+    rois = tmp_path / "rois.csv"
+    rois.write_text('filename,polygon\nv0.mp4,"20,10 60,10 60,40"\n')
+    with pytest.raises(OutputConflictError, match=r"rois\.csv: exists"):
+        run(videos, tmp_path / "rois", RoiOptions(rois=rois))
+    assert rois.read_text().startswith("filename,polygon")
+
+
+def test_the_store_does_not_tell_where_the_files_lay(videos: Path, tmp_path: Path) -> None:
+    run(videos, tmp_path / "a.lmdb")
+    videos.rename(tmp_path / "elsewhere")
+    run(tmp_path / "elsewhere", tmp_path / "b.lmdb")
+    assert store_digest(tmp_path / "a.lmdb") == store_digest(tmp_path / "b.lmdb")
 
 
 def test_an_interrupted_run_goes_on(
@@ -128,7 +158,10 @@ def test_a_table_of_regions(videos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [(Size(0, 8, 8), "--size is 0,8,8, allowed"), (Size(8, 8, 5000), "--size is 8,8,5000")],
+    [
+        (Size(0, 8, 8), "--size is 0,8,8, allowed"),
+        (Size(8192, 512, 512), "--size is 8192,512,512.*134,217,728 voxels"),
+    ],
 )
 def test_sizes_that_cannot_be(size: Size, message: str) -> None:
     with pytest.raises(OptionError, match=message):
@@ -170,6 +203,21 @@ def test_a_file_that_ends_its_process_costs_one_result() -> None:
     paths = [Path(str(n)) for n in range(12)]
     found = list(map_files(paths, deadly, failed=said, workers=2))
     assert found == ["0", "1", "2", "3: True", *(str(n) for n in range(4, 12))]
+
+
+def test_a_death_while_the_consumer_is_busy() -> None:
+    """Then it is found out when the next file is handed over."""
+    found = []
+    for result in map_files([Path(str(n)) for n in range(12)], deadly, failed=said, workers=1):
+        time.sleep(0.15)
+        found.append(result)
+    assert found == ["0", "1", "2", "3: True", *(str(n) for n in range(4, 12))]
+
+
+def test_without_workers_nothing_is_called_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stallscan.data._map_files._set_up_worker", os._exit)
+    with pytest.raises(UsageError, match=r"0: no worker process .*__main__"):
+        list(map_files([Path("0")], slow_first, failed=said, workers=1))
 
 
 # --- Sources ----------------------------------------------------------------------------------

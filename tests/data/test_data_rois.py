@@ -25,7 +25,7 @@ def test_boxes_become_rectangles(tmp_path: Path) -> None:
 
 
 def test_polygons_are_points_as_in_svg(tmp_path: Path) -> None:
-    text = 'filename,polygon\na.mp4,"20,10 60,10 60.4,40.6"\nb.mp4," 1 , 2  3,4 5,6 "\n'
+    text = 'filename,polygon\na.mp4,"20,10 60,10 60.4,40.6"\nb.mp4," 1,2  3,4 5,6 "\n'
     rois = read_rois(table(tmp_path, text))
     np.testing.assert_array_equal(rois["a.mp4"], [(10, 20), (10, 60), (41, 60)])
     np.testing.assert_array_equal(rois["b.mp4"], [(2, 1), (4, 3), (6, 5)])
@@ -69,6 +69,8 @@ def test_predictions_are_such_a_table(tmp_path: Path) -> None:
             "filename,polygon\na.mp4,M 1 2 L 3 4\n",
             "polygon is 'M 1 2 L 3 4' in line 2.*SVG.*correct",
         ),
+        ('filename,polygon\na.mp4,"1,2 3,4 1e20,4"\n', "polygon is '1,2 3,4 1e20,4' in line 2"),
+        ('filename,polygon\na.mp4,"1,2 3,4 nan,4"\n', "polygon is '1,2 3,4 nan,4' in line 2"),
         ('filename,polygon\na.mp4,"1,2 3,4 5"\n', "polygon is '1,2 3,4 5' in line 2"),
     ],
 )

@@ -115,10 +115,24 @@ def test_tables_alone(data: Path, tmp_path: Path) -> None:
     description_figure(found).savefig(tmp_path / "d.png")
 
 
+def test_videos_beside_the_tables_are_told_apart_by_them(data: Path) -> None:
+    expected = text_of(describe(data, OPTIONS))
+    for split in ("train", "test"):
+        for path in (data / split).iterdir():
+            path.rename(data / path.name)
+        (data / split).rmdir()
+    assert text_of(describe(data, OPTIONS)) == expected
+
+
 def test_damaged_tables_are_told(data: Path) -> None:
     (data / "train_labels.csv").write_text("filename,stalled\nv0.mp4,0\n")
     with pytest.raises(TableError, match=r"train_labels\.csv: 2 of the 3 .* have no label"):
         describe(data, OPTIONS)
+
+
+def test_no_workers(data: Path) -> None:
+    with pytest.raises(OptionError, match="--workers is 0, allowed are 1 and above"):
+        describe(data, OPTIONS, workers=0)
 
 
 @pytest.mark.parametrize(("name", "value"), [("max_videos", -1), ("seed", -1)])

@@ -68,6 +68,25 @@ def test_a_store_and_its_folder_train_the_same(
     assert card.metrics["validation"]["n"] + 1 in (4, 5)
 
 
+def test_projects_are_spread_over_the_folds(
+    data: Path, tmp_path: Path, write_drawn_clip: Write
+) -> None:
+    """Where the metadata tell them; and the store may hold videos without labels."""
+    rows = ["filename,url,project_id,num_frames,crowd_score,tier1,micro,nano"]
+    rows += [f"v{n}.mp4,u,{'AB'[n // 4]},8,0,True,True,True" for n in range(8)]
+    (data / "train_metadata.csv").write_text("\n".join(rows) + "\n")
+    opened = source(data, data / "train_labels.csv").open(tmp_path, RECIPES["smoke"], 0)
+    assert opened.description["fold"] == "0 of 2, stratified by project and label"
+    assert isinstance(opened.dataset, StoreRois)
+    held_out = [int(name[1]) for name, _ in opened.dataset.validation]
+    assert {n // 4 for n in held_out} == {0, 1}
+    write_drawn_clip("ds/test/t0.mp4", seed=9)
+    both = tmp_path / "both.lmdb"
+    extract_to_store([data], both, ExtractOptions(), RoiOptions(), workers=1)
+    again = source(both, data / "train_labels.csv").open(tmp_path, RECIPES["smoke"], 0)
+    assert again.description["data"] == "8 labelled videos"
+
+
 def test_other_labels_and_folds_are_another_run(
     data: Path, store_path: Path, tmp_path: Path
 ) -> None:

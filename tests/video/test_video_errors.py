@@ -190,6 +190,7 @@ CAUSES: dict[str, tuple[str, Callable[[Path], object], list[str]]] = {
     # npy
     "not an npy": ("text.npy", content(b"hello"), ["cannot be read as .npy", "numpy.save"]),
     "objects": ("o.npy", npy_of(np.array([{}, 1], dtype=object)), ["object", "uint8", "convert"]),
+    "a negative depth": ("n.npy", npy_header((-5, 10, 10)), ["(-5, 10, 10)", "reshape"]),
     "bool": ("bool.npy", npy_of(SMALL > 0), ["bool", "uint8 and uint16", "convert"]),
     "floats": ("float.npy", npy_of(SMALL / 2), ["float64", "uint8 and uint16", "convert"]),
     "two axes": ("two.npy", npy_of(SMALL[0]), ["(8, 8)", "(z, y, x)", "reshape"]),

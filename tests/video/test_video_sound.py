@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from stacks import N_FRAMES, WRITERS, drawn, encode
 
-from stallscan.video import iter_frames, read_clip, read_stack
+from stallscan.video import Clip, iter_frames, read_clip, read_stack
 
 REAL_DATA = os.environ.get("STALLSCAN_REAL_DATA")
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -83,6 +83,22 @@ def test_gif_by_pillow(tmp_path: Path, n_frames: int, options: dict[str, object]
     clip = read_clip(tmp_path / "a.gif")
     expected = np.stack([np.asarray(image.convert("RGB")) for image in images])
     np.testing.assert_array_equal(clip.array, expected)
+
+
+def test_more_than_eight_bits_are_stretched_and_that_is_recorded(tmp_path: Path) -> None:
+    """As an array of the same numbers is."""
+    array = np.random.default_rng(5).integers(100, 4096, (4, 32, 48), np.uint16)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "gray16le"
+        for frame in array:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray16le")))
+        container.mux(stream.encode())
+    np.save(tmp_path / "a.npy", array)
+    expected = read_clip(tmp_path / "a.npy")
+    for clip in (read_clip(tmp_path / "a.mkv"), read_stack(tmp_path / "a.mkv")):
+        assert isinstance(clip, Clip) and clip.rescaling == expected.rescaling
+        np.testing.assert_allclose(clip.array, expected.array.astype(int), atol=1)
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 3])

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,46 @@ def test_a_cut_file_keeps_its_whole_frames(tmp_path: Path, options: dict, fracti
     # With the pixels in one piece behind the first page, only its first frame can be missed.
     elif options in ({}, {"imagej": True}):
         assert fraction < 0.05
+
+
+def test_a_palette_gives_its_colours(tmp_path: Path) -> None:
+    palette = np.random.default_rng(1).integers(0, 256, (3, 256)).astype(np.uint16)
+    array = np.random.default_rng(2).integers(0, 256, (5, 20, 30), np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="palette", colormap=palette << 8)
+    np.testing.assert_array_equal(read_clip(path).array, np.moveaxis(palette[:, array], 0, -1))
+
+
+def test_white_may_be_the_lowest_level(tmp_path: Path) -> None:
+    array = np.random.default_rng(3).integers(0, 256, (5, 20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="miniswhite")
+    np.testing.assert_array_equal(read_clip(tmp_path / "a.tif").array[..., 0], 255 - array)
+
+
+def test_three_slices_at_several_times_are_no_colours(tmp_path: Path) -> None:
+    array = np.zeros((10, 3, 32, 48), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, metadata={"axes": "TZYX"})
+    with pytest.raises(VideoError, match=r"a\.tif: shape \(10, 3, 32, 48\), axes TZYX, is not"):
+        read_clip(tmp_path / "a.tif")
+
+
+def test_other_files_that_an_ome_header_names_are_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    secret, path = tmp_path / "secret.ome.tif", tmp_path / "in" / "a.ome.tif"
+    rng = np.random.default_rng(4)
+    options = {"ome": True, "metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
+    tifffile.imwrite(secret, rng.integers(0, 256, (4, 16, 16), np.uint8), **options)
+    own = rng.integers(0, 256, (4, 16, 16), np.uint8)
+    tifffile.imwrite(path, own, **options)
+    with tifffile.TiffFile(path) as tiff:
+        header = tiff.ome_metadata
+        uuid = re.search('UUID="(.*?)"', header)[1]
+    names = f'<TiffData><UUID FileName="../secret.ome.tif">{uuid}</UUID></TiffData>'
+    tifffile.tiffcomment(path, re.sub(r"<TiffData.*?/(TiffData)?>", names, header).encode())
+    try:
+        np.testing.assert_array_equal(read_clip(path).array[..., 0], own)
+    except VideoError as error:
+        assert "a.ome.tif: " in str(error)
 
 
 def test_the_full_resolution_of_a_pyramid(tmp_path: Path) -> None:

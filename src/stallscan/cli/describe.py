@@ -37,6 +37,7 @@ def describe(
         overwrite: Start anew over an existing folder.
     """
     from stallscan.report.description import describe as look_at
+    from stallscan.report.description import identity
     from stallscan.report.description_text import text_of
 
     def run() -> Description:
@@ -46,15 +47,12 @@ def describe(
     if out is None:
         say(text_of(run()).rstrip())
         return 0
-    identity = {"data": data, "store": description.store} | {
-        "max_videos": description.max_videos,
-        "seed": description.seed,
-    }
-    with open_output(out, command="describe", options=identity, overwrite=overwrite) as output:
+    inputs = identity(data, description)
+    with open_output(out, command="describe", options=inputs, overwrite=overwrite) as output:
         if output.state is not State.COMPLETE:
             _write(run(), out)
             output.complete(exit_code=0)
-    say((out / "describe.txt").read_text().rstrip())
+    say((out / "describe.txt").read_text(encoding="utf-8").rstrip())
     say(f"\n{out}: describe.txt, describe.png and a CSV for each table")
     return 0
 

@@ -50,6 +50,7 @@ def train(
 def _source(
     data: str, labels: Path | None, options: TrainOptions, progress: Callable[[int, int], None]
 ) -> DataSource:
+    from stallscan.data.dataset import find_table
     from stallscan.training.phantom_data import Phantom
     from stallscan.training.store_data import Videos
 
@@ -62,10 +63,10 @@ def _source(
         raise OptionError(
             f"{path}: no such store or folder; give one, or 'phantom' for the synthetic set"
         )
-    table = labels or path / "train_labels.csv"
-    if labels is None and not table.is_file():
+    table = labels or (find_table(path, "train_labels") if path.is_dir() else None)
+    if table is None:
         raise OptionError(
-            f"{path}: no table of labels at {table}; pass --labels FILE with the columns filename "
+            f"{path}: has no train_labels.csv in it; pass --labels FILE with the columns filename "
             "and stalled"
         )
     return Videos(

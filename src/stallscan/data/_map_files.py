@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
+from stallscan.errors import UsageError
 from stallscan.workers import end_with_parent
 
 Result = TypeVar("Result")
@@ -36,16 +37,19 @@ def map_files(
     pool = _pool(workers)
     try:
         while True:
-            while len(waiting) < 3 * workers and (path := next(ahead, None)) is not None:
-                waiting.append((path, pool.submit(work, path)))
-            if not waiting:
-                return
-            path, future = waiting[0]
+            taken: Path | None = None
             try:
-                result = future.result()
+                while len(waiting) < 3 * workers and (taken := next(ahead, None)) is not None:
+                    waiting.append((taken, pool.submit(work, taken)))
+                    taken = None
+                if not waiting:
+                    return
+                result = waiting[0][1].result()
             except BrokenProcessPool:
                 # Which of the files did it shows when each has a process of its own.
                 suspects = [path for path, _ in waiting]
+                if taken is not None:
+                    suspects.append(taken)
                 waiting.clear()
                 pool.shutdown(wait=False)
                 for suspect in suspects:
@@ -76,10 +80,17 @@ def _alone(
 ) -> Result:
     with _pool(1) as pool:
         try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool as error:
+            raise UsageError(
+                f"{path}: no worker process can be started, so nothing was read; a script that "
+                'calls this needs `if __name__ == "__main__":` around what it does'
+            ) from error
+        try:
             return pool.submit(work, path).result()
         except BrokenProcessPool:
             return failed(
                 path,
-                f"{path}: the process that read it was ended (a crash of the decoder, or no memory "
-                "left); convert the file, or lower --max-gib",
+                f"{path.name}: the process that read it was ended (a crash of the decoder, or no "
+                "memory left); convert the file, or lower --max-gib",
             )

@@ -15,7 +15,7 @@ CODEC = "change-zstd"
 """Name of this way to write voxels, which stands beside them."""
 
 LEVEL = 1
-"""The cheapest to write within 5 % of the smallest (`benchmarks/store.py`)."""
+"""The cheapest to write within 10 % of the smallest (`benchmarks/store.py`)."""
 
 MAX_RATIO = 2**15
 """Bytes that one byte of Zstandard can stand for: a block of 4 bytes holds 128 KiB at most."""

@@ -37,13 +37,14 @@ def read_tables(folder: Path) -> Tables:
     """
     metadata, labels = {}, {}
     for split in SPLITS:
-        if (path := _find(folder, f"{split}_metadata")) is not None:
+        if (path := find_table(folder, f"{split}_metadata")) is not None:
             metadata[split] = read_metadata(path)
-        if (path := _find(folder, f"{split}_labels")) is not None:
+        if (path := find_table(folder, f"{split}_labels")) is not None:
             labels[split] = read_labels(path)
     return Tables(metadata=metadata, labels=labels)
 
 
-def _find(folder: Path, stem: str) -> Path | None:
+def find_table(folder: Path, stem: str) -> Path | None:
+    """``stem`` as .csv, .csv.gz or .csv.xz in a folder; None where there is none."""
     paths = (folder / f"{stem}{suffix}" for suffix in _SUFFIXES)
     return next((path for path in paths if path.is_file()), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +38,9 @@ INDEX_COLUMNS = (
 )
 """Columns of the table beside a store."""
 
+MAX_VOXELS = 2**27
+"""Of a resized volume: 512×512×512."""
+
 Progress = Callable[[int, int], None]
 """Called with (videos done, videos in all)."""
 
@@ -49,10 +53,12 @@ class ExtractOptions:
     """Resize every volume to this; as it is by default."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and not all(1 <= extent <= 4096 for extent in self.size):
+        if self.size is None:
+            return
+        if min(self.size) < 1 or math.prod(self.size) > MAX_VOXELS:
             raise OptionError(
-                f"--size is {','.join(map(str, self.size))}, allowed are three extents from 1 to "
-                "4096; the winner's network took 96,128,128"
+                f"--size is {','.join(map(str, self.size))}, allowed are extents from 1 up and "
+                f"{MAX_VOXELS:,} voxels in all; the winner's network took 96,128,128"
             )
 
 
@@ -137,7 +143,7 @@ def extract_to_store(
         OutputConflictError: the store belongs to another run.
         StoreError: it cannot be written.
     """
-    from stallscan.data.store import StoreWriter
+    from stallscan.data.store import RoiStore, StoreWriter
 
     if workers < 1:
         raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
@@ -169,13 +175,17 @@ def extract_to_store(
                     if progress:
                         progress(len(done), len(paths))
                 store.complete()
-            counts = _write_index(out, table)
+            counts = write_index(out, table)
             run.complete(
                 exit_code=3 if counts["failed"] else 0,
                 counts=counts,
                 n_bytes=out.stat().st_size,
                 version=__version__,
             )
+        elif not table.exists():
+            write_index(out, table)
+        else:
+            RoiStore(out)  # is whole, or says what is wrong with it
     return run
 
 
@@ -193,13 +203,13 @@ def _encode_failure(path: Path, message: str) -> tuple[str, bytes]:
     return path.name, encode(Extraction(filename=path.name, message=message))
 
 
-def _write_index(store_path: Path, table: Path) -> dict[str, int]:
+def write_index(store_path: Path, table: Path) -> dict[str, int]:
     """A row for each entry, in the order of the names; counts by status."""
     from stallscan.data.store import RoiStore
 
     counts = dict.fromkeys(STATUSES, 0)
     partial_table = table.with_name(table.name + ".tmp")
-    with partial_table.open("w", newline="") as file:
+    with partial_table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(INDEX_COLUMNS)
         for entry in RoiStore(store_path).summaries():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 PLANE_COLUMNS = ("roi_y0", "roi_x0", "roi_y1", "roi_x1")
 """Half-open box in pixels, as in predictions.csv, which is such a table too."""
 
-_NUMBER = r"\s*-?\d+(?:\.\d+)?\s*"
-_POINTS = re.compile(rf"{_NUMBER},{_NUMBER}(?:\s+{_NUMBER},{_NUMBER})*")
+MAX_PX = 1_000_000
+"""Largest coordinate of a polygon."""
 
 
 def read_rois(path: str | Path) -> dict[str, IntArray]:
@@ -37,6 +36,12 @@ def read_rois(path: str | Path) -> dict[str, IntArray]:
         TableError: the file cannot be read, or a row is wrong; the message names the line.
     """
     path = Path(path)
+    if not path.is_file():
+        fail(
+            path,
+            f"does not exist; pass a CSV table with filename and {', '.join(PLANE_COLUMNS)}, or "
+            "filename and polygon",
+        )
     table = read_csv(path, ("filename",))
     check_filenames(path, table["filename"])
     has_box = set(PLANE_COLUMNS) <= set(table.columns)
@@ -87,17 +92,19 @@ def _boxes(path: Path, table: pd.DataFrame) -> dict[object, IntArray]:
 
 
 def _polygon(path: Path, line: object, text: str) -> IntArray:
-    if not _POINTS.fullmatch(text):
+    try:
+        points = [[float(value) for value in point.split(",")] for point in text.split()]
+        xy = np.array(points)  # fails where points differ in length
+        if xy.shape[1:] != (2,) or not (np.abs(xy) <= MAX_PX).all():
+            raise ValueError
+    except ValueError:
         short = text if len(text) < 40 else text[:39] + "…"
         fail(
             path,
             f"polygon is {short!r} in line {line}: allowed are points as in SVG, 'x,y x,y x,y', in "
-            "pixels; correct the table",
+            f"pixels up to {MAX_PX:,}; correct the table",
         )
-    values = [float(value) for value in re.findall(r"-?\d+(?:\.\d+)?", text)]
-    polygon: IntArray = np.rint(np.array(values).reshape(-1, 2)[:, ::-1]).astype(
-        np.int64
-    )  # (n, yx)
+    polygon: IntArray = np.rint(xy[:, ::-1]).astype(np.int64)  # (n, yx)
     if len(np.unique(polygon, axis=0)) < 3:
         fail(path, f"polygon of line {line} has {len(polygon)} points, need 3 different ones")
     return polygon

@@ -149,7 +149,7 @@ class RoiStore(Mapping[str, Extraction]):
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:
-    """Whether a file looks like a store, complete or not: whether it is an LMDB file.
+    """Whether a path looks like a store, complete or not: ends in .lmdb, or is an LMDB file.
 
     `RoiStore` says whether it is sound and ours.
 
@@ -157,6 +157,8 @@ def is_store(path: str | os.PathLike[str]) -> bool:
         StoreError: the file may not be read.
     """
     path = Path(path)
+    if path.suffix == ".lmdb":
+        return True
     if not path.is_file():
         return False
     try:

@@ -15,21 +15,26 @@ SPLITS = ("train", "test")
 def find_videos(inputs: Sequence[Path]) -> list[Path]:
     """Files as given; folders as the videos in them, sorted by name.
 
-    A folder of frames is a video itself. A folder without videos that has ``train`` or ``test`` in
-    it is a data set: the videos of both are meant.
+    A folder that has ``train`` or ``test`` in it is a data set: the videos of both are meant. A
+    folder of frames is a video, unless it holds videos, too. Folders that stallscan wrote are none.
 
     Raises:
-        OptionError: nothing given, a folder without videos, or two videos with one base name.
+        OptionError: nothing given, a folder without videos, two videos with one base name, or a
+            name that a table cannot hold.
     """
-    from stallscan.video.read import is_frame_folder  # late, so that `--help` loads no decoder
-
     if not inputs:
         raise OptionError("no videos given; name files, or a folder that holds them")
     paths: list[Path] = []
     for path in inputs:
-        paths += _in_folder(path) if path.is_dir() and not is_frame_folder(path) else [path]
+        path = path if path.name else path.resolve()
+        paths += _in_folder(path) if path.is_dir() else [path]
     seen: dict[str, Path] = {}
     for path in paths:
+        if not (path.name.isprintable() and path.name == path.name.strip()):
+            raise OptionError(
+                f"{path!r}: its name has characters that tables cannot hold (line breaks, outer "
+                "blanks, or bytes that are no UTF-8); rename it"
+            )
         if path.name in seen:
             raise OptionError(
                 f"{path}: has the same base name as {seen[path.name]}, and rows are named by it; "
@@ -40,28 +45,33 @@ def find_videos(inputs: Sequence[Path]) -> list[Path]:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Of inputs: base names and sizes, so that another folder may hold the same videos."""
-    lines = [f"{path.name} {_n_bytes(path)}" for path in paths]
+    """Of inputs: base names and sizes, so that another folder may hold the same videos.
+
+    Where other pixels have the same size (npy, TIFF, folders of frames), the time of the last
+    change counts, too.
+    """
+    lines = [f"{path.name} {_stamp(path)}" for path in paths]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    from stallscan.video.read import VIDEO_SUFFIXES
+    from stallscan.video.read import VIDEO_SUFFIXES, is_frame_folder
 
-    found = _videos(folder)
-    if not found:
-        splits = [folder / split for split in SPLITS if (folder / split).is_dir()]
-        found = [path for split in splits for path in _videos(split)]
+    splits = [folder / split for split in SPLITS if (folder / split).is_dir()]
+    found = [path for part in splits or [folder] for path in videos_in(part)]
+    if not found and is_frame_folder(folder):
+        return [folder]
     if not found:
         raise OptionError(
             f"{folder}: holds no videos among {len(list(folder.iterdir()))} entries (allowed are "
-            f"{', '.join(sorted(VIDEO_SUFFIXES))} and folders of frames); name the folder with the "
-            "videos"
+            f"{', '.join(sorted(VIDEO_SUFFIXES))} and folders of frames; other folders in it are "
+            "not searched); name the folder with the videos"
         )
     return found
 
 
-def _videos(folder: Path) -> list[Path]:
+def videos_in(folder: Path) -> list[Path]:
+    """The videos directly in a folder, sorted; maybe none."""
     from stallscan.video.read import VIDEO_SUFFIXES, is_frame_folder
 
     return sorted(
@@ -69,10 +79,19 @@ def _videos(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if not path.name.startswith(".")
         and (path.suffix.lower() in VIDEO_SUFFIXES or is_frame_folder(path))
+        and not (path / "run.json").exists()
     )
 
 
-def _n_bytes(path: Path) -> str:
-    if path.is_dir():
-        return str(sum(file.stat().st_size for file in path.iterdir()))
-    return str(path.stat().st_size) if path.exists() else ""
+_COMPRESSED = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".gif")
+
+
+def _stamp(path: Path) -> str:
+    try:
+        files = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
+        stats = [file.lstat() for file in files]
+    except OSError:
+        return ""
+    if path.suffix.lower() in _COMPRESSED:
+        return str(stats[0].st_size)
+    return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)

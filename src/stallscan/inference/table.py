@@ -98,7 +98,7 @@ class PredictionsWriter:
 
     def __enter__(self) -> PredictionsWriter:
         is_new = not self.partial.exists() or self.partial.stat().st_size == 0
-        self._file = self.partial.open("a", newline="")
+        self._file = self.partial.open("a", newline="", encoding="utf-8")
         if is_new:
             self._write(list(PREDICTION_COLUMNS))
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stallscan.data._map_files import map_files
-from stallscan.data.dataset import Tables, read_tables
+from stallscan.data.dataset import Tables, find_table, read_tables
 from stallscan.data.extract import Extractor
 from stallscan.data.matching import join_labels
 from stallscan.data.rules import EXPERT_PROJECTS, compare_with_rules, crowd_scores
 from stallscan.data.store import RoiStore, Summary, is_store
 from stallscan.data.subsets import PAPER_FLOWING, SUBSETS, select_subset
-from stallscan.data.videos import SPLITS, find_videos
+from stallscan.data.videos import SPLITS, find_videos, fingerprint, videos_in
 from stallscan.errors import OptionError, TableError
 from stallscan.report.describe_options import DescribeOptions
 from stallscan.roi.extraction import Extraction
@@ -66,6 +66,8 @@ def describe(
         OptionError: there is nothing to describe.
         InputError: a table or the store is damaged, or they do not fit together.
     """
+    if workers < 1:
+        raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
     if not data.exists():
         raise OptionError(f"{data}: no such folder or store; check the name")
     found = Description()
@@ -73,7 +75,7 @@ def describe(
     _describe_tables(found, tables)
     summaries = _read_store(found, data, options, tables)
     if summaries is None:
-        summaries = _read_videos(found, data, options, workers, progress)
+        summaries = _read_videos(found, data, tables, options, workers, progress)
     _describe_videos(found, summaries, tables)
     if not found.tables:
         raise OptionError(
@@ -188,12 +190,13 @@ def _read_store(
 def _read_videos(
     found: Description,
     data: Path,
+    tables: Tables,
     options: DescribeOptions,
     workers: int,
     progress: Progress | None,
 ) -> dict[str, list[Summary]]:
     """Summaries by split, of all videos or a drawn part of them."""
-    groups = dict(_video_groups(data))
+    groups = _video_groups(data, tables)
     chosen: dict[str, list[Path]] = {}
     for code, (split, paths) in enumerate(groups.items()):
         chosen[split] = paths
@@ -241,15 +244,34 @@ def _summary(extraction: Extraction) -> Summary:
     )
 
 
-def _video_groups(data: Path) -> Iterator[tuple[str, list[Path]]]:
-    if not data.is_dir():
-        return
+def _video_groups(data: Path, tables: Tables) -> dict[str, list[Path]]:
+    """Videos by split: of folders of that name, else as the tables say."""
     splits = [split for split in SPLITS if (data / split).is_dir()]
-    for split in splits:
-        if any((data / split).iterdir()):
-            yield split, find_videos([data / split])
-    if not splits and not read_tables(data).metadata:
-        yield "all", find_videos([data])
+    if splits:
+        return {split: videos_in(data / split) for split in splits}
+    if not tables.metadata:
+        return {"all": find_videos([data])}
+    of = {name: split for split, table in tables.metadata.items() for name in table["filename"]}
+    groups: dict[str, list[Path]] = {}
+    for path in videos_in(data):
+        groups.setdefault(of.get(path.name, "no table"), []).append(path)
+    return groups
+
+
+def identity(data: Path, options: DescribeOptions) -> dict[str, Any]:
+    """What decides a description, for the record of its run."""
+    inputs = [path for path in (data, options.store) if path is not None and path.is_file()]
+    if data.is_dir():
+        stems = [f"{split}_{kind}" for split in SPLITS for kind in ("metadata", "labels")]
+        inputs += [path for stem in stems if (path := find_table(data, stem)) is not None]
+        splits = [data / split for split in SPLITS if (data / split).is_dir()]
+        inputs += [path for part in splits or [data] for path in videos_in(part)]
+    return {
+        "data": f"{data}, {len(inputs)} files, sha256 {fingerprint(inputs)}",
+        "store": options.store,
+        "max_videos": options.max_videos,
+        "seed": options.seed,
+    }
 
 
 def _describe_videos(

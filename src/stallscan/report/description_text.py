@@ -40,7 +40,7 @@ def write_tables(description: Description, folder: Path) -> list[Path]:
             paths.append(folder / f"{name}.csv")
             description.tables[name].to_csv(paths[-1], lineterminator="\n")
     paths.append(folder / "describe.txt")
-    paths[-1].write_text(text_of(description))
+    paths[-1].write_text(text_of(description), encoding="utf-8")
     return paths
 
 

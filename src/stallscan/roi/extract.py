@@ -45,7 +45,7 @@ def extract_roi(
         return _extract(path.name, stack, options, polygon, size)
     except StallscanError as error:
         outline = Verdict.MISSING if isinstance(error, OutlineNotFoundError) else ""
-        message = str(error)
+        message = str(error).replace(str(path), path.name)  # the same wherever the file lies
     except Exception as error:
         # A defect of ours or of a library: the batch goes on, and the log has the traceback.
         log.exception("%s: unexpected error", path)

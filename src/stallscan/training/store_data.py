@@ -16,12 +16,14 @@ from torch.utils.data import Dataset
 
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import random_mirror
-from stallscan.errors import TrainingError
+from stallscan.errors import TableError, TrainingError
 from stallscan.training.recipe import Recipe
 from stallscan.training.samples import VALIDATION_STREAM, SampleKey, TrainingSet
 from stallscan.types import Label
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from stallscan.data.store import RoiStore
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class Videos:
         data: a ROI store, a folder of videos, or a data set, whose train/ is meant.
         labels: table of labels.
         fold: the fold that validates, from 0.
-        n_folds: how many there are, stratified by label.
+        n_folds: how many there are, stratified by label, and by project where that is known.
         workers: processes that extract.
         progress: called with (videos done, videos in all) while ROIs are extracted.
     """
@@ -82,8 +84,14 @@ class Videos:
         from stallscan.data.tables import read_labels
 
         store = RoiStore(self._store(run_dir))
-        table = match_videos(store.names, read_labels(self.labels))
+        labels = read_labels(self.labels)
+        labelled = set(labels["filename"])
+        # A store may hold test videos, too; a label without a video is an error all the same.
+        table = match_videos([name for name in store.names if name in labelled], labels)
+        table, strata = self._with_projects(table)
         folds = assign_folds(table, n_folds=self.n_folds)
+        if len(store) > len(table):
+            log.info("%s: %d videos have no label", store.path, len(store) - len(table))
         usable = np.array([store.summary(name).status != "failed" for name in table["filename"]])
         n_failed = int((~usable).sum())
         if n_failed:
@@ -113,10 +121,27 @@ class Videos:
                 "data": f"{len(table)} labelled videos",
                 "stalled": int(table["stalled"].sum()),
                 "without_roi": n_failed,
-                "fold": f"{self.fold} of {self.n_folds}, stratified by label",
+                "fold": f"{self.fold} of {self.n_folds}, stratified by {strata}",
             },
             notes=NOTES,
         )
+
+    def _with_projects(self, table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+        """The labels with ``project_id``, where a data set's metadata tell it."""
+        from stallscan.data.dataset import find_table
+        from stallscan.data.metadata import read_metadata
+
+        path = find_table(self.data, "train_metadata") if self.data.is_dir() else None
+        if path is None:
+            return table, "label"
+        projects = read_metadata(path)[["filename", "project_id"]]
+        joined = table.merge(projects, on="filename", how="left", validate="one_to_one")
+        if joined["project_id"].isna().any():
+            name = joined.loc[joined["project_id"].isna(), "filename"].iloc[0]
+            raise TableError(
+                f"{path}: has no row for the labelled video {name}; add it, or remove the label"
+            )
+        return joined, "project and label"
 
     @property
     def _folder(self) -> Path:

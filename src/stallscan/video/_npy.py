@@ -39,7 +39,7 @@ def read_npy(path: Path, max_gib: float) -> Clip:
             f"{path}: cannot be read as .npy ({error}); save the array again with numpy.save"
         ) from error
     check_dtype(dtype, path)
-    if len(shape) not in (3, 4) or (*shape, 1)[3] not in (1, 3) or 0 in shape:
+    if len(shape) not in (3, 4) or (*shape, 1)[3] not in (1, 3) or min(shape) < 1:
         raise VideoError(
             f"{path}: shape {shape} is not a stack of grey or RGB frames; allowed are (z, y, x), "
             "(z, y, x, 1) and (z, y, x, 3): reshape the array and save it again"

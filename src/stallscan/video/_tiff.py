@@ -30,7 +30,8 @@ def read_tiff(path: Path, max_gib: float) -> Clip:
             stack, it is too large, or not one frame is whole.
     """
     try:
-        with _complaints() as complaints, tifffile.TiffFile(path) as tiff:
+        # One file is one stack: the others that an OME header may name are not opened.
+        with _complaints() as complaints, tifffile.TiffFile(path, _multifile=False) as tiff:
             series = _only_series(tiff, path)
             check_dtype(series.dtype, path)
             shape, axes, offset = series.shape, series.axes, series.dataoffset
@@ -53,6 +54,7 @@ def read_tiff(path: Path, max_gib: float) -> Clip:
                     array = _whole_frames_in_one_piece(tiff, series.dtype, shape, offset)
                 elif n_frames == shape[0]:
                     array = _whole_frames_of_pages(series, complaints)
+            array, axes = _as_seen(array, axes, series.keyframe)
     except VideoError:
         raise
     # tifffile answers damaged bytes with nearly any exception, struct.error and KeyError included.
@@ -85,6 +87,16 @@ def _complaints() -> Iterator[list[str]]:
         yield found
     finally:
         logger.removeHandler(handler)
+
+
+def _as_seen(array: np.ndarray[Any, Any], axes: str, page: Any) -> tuple[np.ndarray[Any, Any], str]:
+    """Grey levels or colours instead of a palette's indices, white as the highest level."""
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        palette = (page.colormap >> 8).astype(np.uint8)  # (3, colours), 16 bits
+        return np.moveaxis(palette[:, array], 0, -1), axes + "S"
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        return np.iinfo(array.dtype).max - array, axes
+    return array, axes
 
 
 def _only_series(tiff: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
@@ -210,6 +222,6 @@ def _channel_axis(shape: tuple[int, ...], axes: str) -> int | None:
     # ImageJ files made elsewhere often call the frames C; a channel axis has length three.
     if "C" in axes and (shape[axes.index("C")] == 3 or len(shape) == 4):
         return axes.index("C")
-    if len(shape) == 4 and shape[1] == 3:  # unnamed axes
+    if len(shape) == 4 and shape[1] == 3 and axes[1] in "QI":  # unnamed axes
         return 1
     return None

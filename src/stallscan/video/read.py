@@ -17,6 +17,7 @@ from stallscan.video._damage import broken_off
 from stallscan.video._folder import FRAME_SUFFIXES, read_folder
 from stallscan.video._limits import DEFAULT_MAX_GIB, check_max_gib
 from stallscan.video._npy import read_npy
+from stallscan.video._pixels import clip_of
 from stallscan.video._tiff import read_tiff
 from stallscan.video.clip import Clip, Stack
 from stallscan.video.planar import PLANAR_FORMATS, PlanarClip
@@ -48,7 +49,8 @@ def iter_frames(
     """Decode a stack frame by frame, to the end of its stream.
 
     Frames before a damaged place are yielded before the error is raised. TIFF, npy and folders
-    are read as a whole first.
+    are read as a whole first. Videos of more than 8 bits keep their highest 8; `read_clip`
+    stretches them.
 
     Args:
         path: a file with one of ``VIDEO_SUFFIXES``, or a folder of PNG or JPG frames.
@@ -97,8 +99,7 @@ def read_clip(
     reader = _whole_reader(path)
     if reader is not None:
         return _accepted(path, reader(path, max_gib), partial=partial)
-    frames, damage = _decode_all(path, n_threads=n_threads, partial=partial, max_gib=max_gib)
-    return _as_rgb(frames, path, damage)
+    return _as_rgb(*_decode_all(path, n_threads=n_threads, partial=partial, max_gib=max_gib), path)
 
 
 def read_stack(
@@ -130,7 +131,7 @@ def read_stack(
     is_even = first.height % 2 == 0 and first.width % 2 == 0
     if len(kinds) == 1 and first.format.name in PLANAR_FORMATS and is_even:
         return PlanarClip(frames=frames, source=str(path), damage=damage)
-    return _as_rgb(frames, path, damage)
+    return _as_rgb(frames, damage, path)
 
 
 def _whole_reader(path: Path) -> Callable[[Path, float], Clip] | None:
@@ -148,7 +149,11 @@ def _frames_then_error(path: Path, clip: Clip) -> Iterator[UInt8Array]:
     _accepted(path, clip, partial=False)
 
 
-def _as_rgb(frames: list[av.VideoFrame], path: Path, damage: str) -> Clip:
+def _as_rgb(frames: list[av.VideoFrame], damage: str, path: Path) -> Clip:
+    """More than 8 bits are stretched over the whole stack, as in every other format."""
+    if max(component.bits for component in frames[0].format.components) > 8:
+        deep = [frame.to_ndarray(format="rgb48le", threads=1) for frame in frames]
+        return clip_of(np.stack(deep), path, damage=damage)
     return Clip(
         array=np.stack([to_rgb(frame) for frame in frames]), source=str(path), damage=damage
     )
