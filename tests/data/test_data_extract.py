@@ -142,11 +142,13 @@ def test_an_interrupted_run_goes_on(
     assert store_digest(tmp_path / "r.lmdb") == store_digest(tmp_path / "whole.lmdb")
 
 
-def test_a_table_of_regions(videos: Path, tmp_path: Path) -> None:
+def test_a_table_of_regions(videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rois = tmp_path / "rois.csv"
     rois.write_text('filename,polygon\nv0.mp4,"20,10 60,10 60,40"\nv4.mp4,"0,0 9,0 9,9"\n')
+    rois.write_text(rois.read_text() + 'V9.mp4,"0,0 9,0 9,9"\n')
     result = run(videos, tmp_path / "r.lmdb", RoiOptions(rois=rois))
     assert result.record["counts"]["failed"] == 4
+    assert "1 of 3 regions name no video of this run (V9.mp4, …)" in caplog.text
     store = RoiStore(tmp_path / "r.lmdb")
     assert store.summary("v4.mp4").outline == "given"
     assert store.summary("v0.mp4").box == (0, 10, 20, 8, 41, 61)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 
@@ -50,6 +51,16 @@ def rows_in(table: Path) -> int:
 def partial_of(table: Path) -> Path:
     """Where a table grows."""
     return table.with_name(table.name + ".partial")
+
+
+def rows_done(table: Path) -> int:
+    """Rows of a table, finished or not."""
+    return max(rows_in(table), rows_in(partial_of(table)))
+
+
+def is_due(done: Callable[[Path], int], out: Path, n: float) -> bool:
+    """Whether a run has got that far."""
+    return done(out) >= n
 
 
 def entries_in(store: Path) -> int:
@@ -90,20 +101,21 @@ def main() -> None:
         command(options.verb, options.videos, whole, "--overwrite"), check=False
     )
     wall_s = time.perf_counter() - began
-    print(f"undisturbed: exit {undisturbed.returncode}, {wall_s:.0f} s", flush=True)
+    done = rows_done if options.verb == "predict" else entries_in
+    n = done(whole)
+    print(f"undisturbed: exit {undisturbed.returncode}, {n} videos, {wall_s:.0f} s", flush=True)
     random.seed(options.seed)
     for kill in range(options.kills):
         out = options.work / f"killed{kill}{suffix}"
         run = command(options.verb, options.videos, out)
         share = 0.1 + 0.8 * (kill + random.random()) / options.kills
-        end = time.perf_counter() + share * wall_s
-        kill_when(run, lambda: time.perf_counter() > end, group=kill % 2 == 0, seconds=1e9)  # noqa: B023
-        left = rows_in(partial_of(out)) if options.verb == "predict" else entries_in(out)
+        kill_when(run, partial(is_due, done, out, share * n), group=kill % 2 == 0, seconds=1e9)
+        left = done(out)
         again = subprocess.run(run, check=False)
         equal = same(options.verb, out, whole)
         who = "group" if kill % 2 == 0 else "parent"
         print(
-            f"kill -9 of the {who} after {share:.0%} of the time, {left} videos kept: exit "
+            f"kill -9 of the {who} at {left} of {n} videos ({left / n:.0%}): exit "
             f"{again.returncode}, {'identical' if equal else 'DIFFERENT'}",
             flush=True,
         )

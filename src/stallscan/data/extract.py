@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from stallscan.types import IntArray, Size
 
 if TYPE_CHECKING:
     from stallscan.roi.extraction import Extraction
+
+log = logging.getLogger(__name__)
 
 INDEX_COLUMNS = (
     "filename",
@@ -103,6 +106,18 @@ class Extractor:
                 return Extraction(filename=path.name, message=message)
         return extract_roi(path, self.options, polygon=polygon, size=self.size)
 
+    def warn_unused(self, names: Iterable[str]) -> None:
+        """Log how many rows of the table of regions name no video: often a matter of spelling."""
+        unused = sorted(set(self.polygons or ()).difference(names))
+        if unused:
+            log.warning(
+                "%s: %d of %d regions name no video of this run (%s, …)",
+                self.options.rois,
+                len(unused),
+                len(self.polygons or ()),
+                unused[0],
+            )
+
     def identity(self) -> dict[str, object]:
         """What decides the content of volumes, for the records of runs."""
         identity: dict[str, object] = dataclasses.asdict(self.options)
@@ -149,6 +164,7 @@ def extract_to_store(
         raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
     paths = find_videos(inputs)
     extractor = Extractor.from_options(regions, options.size)
+    extractor.warn_unused(path.name for path in paths)
     identity = {
         "videos": f"{len(paths)} videos, sha256 {fingerprint(paths)}",
         **extractor.identity(),

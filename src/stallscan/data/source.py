@@ -56,6 +56,7 @@ def open_source(inputs: Sequence[Path], options: RoiOptions) -> RoiSource:
 
 def _from_videos(paths: list[Path], extractor: Extractor) -> RoiSource:
     by_name = {path.name: path for path in paths}
+    extractor.warn_unused(by_name)
     return RoiSource(
         names=list(by_name),
         load=lambda name: extractor(by_name[name]),
