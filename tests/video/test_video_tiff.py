@@ -67,6 +67,21 @@ def test_sixteen_bits_are_rescaled_and_that_is_recorded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clip.array[1, :, :, 0], [[0, 2], [26, 255]])
 
 
+@pytest.mark.parametrize("top", [4095, 65_535])
+def test_an_outline_in_sixteen_bits_does_not_darken_the_tissue(tmp_path: Path, top: int) -> None:
+    rng = np.random.default_rng(2)
+    array = np.repeat(rng.integers(20, 301, (4, 20, 30, 1)), 3, axis=3).astype(np.uint16)
+    array[0, 0, :2] = [[20], [300]]
+    array[:, 5:8] = np.round(np.array([255, 110, 18]) * (top / 255)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="rgb")
+    clip = read_clip(tmp_path / "a.tif")
+    assert clip.rescaling == (20.0, 300.0)
+    assert (clip.array[:, 5:8] == [255, 110, 18]).all()
+    tissue = np.delete(array, np.s_[5:8], axis=1).astype(float)
+    expected = np.rint((tissue - 20) * (255 / 280))
+    np.testing.assert_allclose(np.delete(clip.array, np.s_[5:8], axis=1), expected, atol=1)
+
+
 def test_a_flat_sixteen_bit_stack_is_black(tmp_path: Path) -> None:
     array = np.full((5, 8, 8), 777, np.uint16)
     tifffile.imwrite(tmp_path / "flat.tif", array)

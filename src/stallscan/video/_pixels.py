@@ -10,6 +10,10 @@ import numpy as np
 from stallscan.errors import VideoError
 from stallscan.video.clip import Clip
 
+_MIN_COLOR = 60 / 255
+"""Difference of channels, relative to the highest level, from which a pixel is coloured: that of
+an orange line (`stallscan.roi.color`)."""
+
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
@@ -34,6 +38,9 @@ def clip_of(
 ) -> Clip:
     """Make a Clip; 16 bits are stretched from the minimum to the maximum of the whole stack.
 
+    Coloured pixels, those of a drawn outline, have no part in that: they keep their colours, and
+    do not darken the tissue.
+
     Args:
         frames: ``(z, y, x, c)`` uint8 or uint16, grey (c = 1) or RGB (c = 3).
         path: where they came from.
@@ -42,10 +49,15 @@ def clip_of(
     """
     rescaling = None
     if frames.dtype != np.uint8:
-        low, high = int(frames.min()), int(frames.max())
+        spread = frames.max(axis=3) - frames.min(axis=3)  # (z, y, x)
+        is_colored = spread > frames.max() * _MIN_COLOR
+        greys = frames[~is_colored] if is_colored.any() and not is_colored.all() else frames
+        colors = frames[is_colored] / (int(frames.max()) or 1)
+        low, high = int(greys.min()), int(greys.max())
         scaled = (np.arange(1 << 16) - low) * (255 / max(high - low, 1))
         table = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
         frames, rescaling = table[frames], (float(low), float(high))
+        frames[is_colored] = np.rint(255 * colors)
     is_grey = frames.shape[3] == 1
     return Clip(
         array=np.repeat(frames, 3, axis=3) if is_grey else np.ascontiguousarray(frames),
