@@ -67,7 +67,7 @@ def write(path: Path, n: int, *, each: bool) -> None:
 
 
 def watch(path: Path, n: int) -> None:
-    """Read a store again and again while it is written, until it is complete."""
+    """Read a store again and again while it is written, until it is complete; say how it grows."""
     expected = {entry.filename: entry for entry in map(make_entry, range(n))}
     n_seen = [0]
     deadline = time.monotonic() + 60
@@ -79,8 +79,10 @@ def watch(path: Path, n: int) -> None:
             continue
         for name in store:
             check_same(store[name], expected[name])
-        n_seen.append(len(store))
-    sys.stdout.write(f"{len(set(n_seen))}\n")
+        if len(store) != n_seen[-1]:
+            n_seen.append(len(store))
+            sys.stdout.write(f"{len(store)}\n")
+            sys.stdout.flush()
     assert n_seen == sorted(n_seen) and n_seen[-1] == n
 
 

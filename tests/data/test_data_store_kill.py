@@ -67,13 +67,19 @@ def test_killed_at_the_very_start(tmp_path, digest):
 
 def test_readers_beside_the_writer(tmp_path, digest):
     path = tmp_path / "rois.lmdb"
+    writer = start("write", path, "--commit-seconds", 0)
+    for _ in range(5):
+        assert writer.stdout.readline()
+    writer.send_signal(signal.SIGSTOP)
     readers = [start("watch", path) for _ in range(2)]
-    writer = start("write", path, "--commit-seconds", 0.02)
+    n_first = [int(reader.stdout.readline()) for reader in readers]  # from before its end
+    assert all(4 <= n < N for n in n_first)
+    writer.send_signal(signal.SIGCONT)
     for process in (writer, *readers):
         output, errors = process.communicate()
         assert process.returncode == 0, errors
         if process in readers:
-            assert int(output) > 3  # they saw it grow
+            assert output.splitlines()[-1] == str(N)  # they saw it grow
     assert store_digest(path) == digest
 
 
