@@ -22,7 +22,7 @@ after H.264."""
 
 MIN_NEVER_LIT = 0.35
 """Share of the inside that stays black in all frames, where the background is too dark to tell a
-mask in a block of them. Of 60 clean phantoms the next highest has 0.27, the third 0.17; masks over
+mask in a block of them. Of 60 clean phantoms the highest has 0.27, the second 0.17; masks over
 one half of the inside give 0.35 and more in 55 of 60."""
 
 _MAX_LIT = 0.001  # of 5×5 pixels and all frames, to count as never lit

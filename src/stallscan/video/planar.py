@@ -44,7 +44,7 @@ class PlanarClip:
         return len(self.frames), self.frames[0].height, self.frames[0].width
 
     def colored(self) -> Box | None:
-        """Where any frame has colour, at chroma resolution, widened to aligned columns."""
+        """Where any frame has colour, in steps of two pixels: at the resolution of the chroma."""
         depth, height, width = self.shape
         shape = height // 2, width // 2
         highest, lowest = np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)
