@@ -1,8 +1,8 @@
 """How often sound clips are flagged, and how often each defect is: `find_roi` on phantom videos.
 
-Every clip goes through H.264. Sound ones, with and without visible background in turn, have steady
-gain: the gain steps that phantoms have by chance would be found. The makers of the defects are
-those of the tests.
+Every clip goes through H.264. Sound ones, with and without visible background in turn, lack the
+defects that phantoms have by chance: those would be found. The makers of the defects are those of
+the tests.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _defective(seed: tuple[int, ...]) -> Iterator[tuple[str, list[str]]]:
                     continue
                 try:
                     array = defect.make(phantom, np.random.default_rng(seed))
-                except LookupError:  # a scene too full of vessels for an outline off them
+                except LookupError:  # no place in this scene for another outline
                     continue
                 yield _case(name, visible), words(array, Path(folder) / "clip.mp4")
 

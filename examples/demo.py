@@ -26,7 +26,7 @@ def run(*arguments: str) -> None:
         sys.exit(code)
 
 
-def tile(videos: Path, prediction: pd.Series, truth: int) -> Tile:
+def tile(videos: Path, prediction: pd.Series, truth: int | None) -> Tile:
     """A vessel with its call; a failed video has no picture."""
     failed = prediction["status"] == "failed"
     images = None
@@ -38,7 +38,7 @@ def tile(videos: Path, prediction: pd.Series, truth: int) -> Tile:
         filename=prediction["filename"],
         probability=None if failed else float(prediction["probability"]),
         stalled=None if failed else bool(prediction["stalled"]),
-        truth=bool(truth),
+        truth=None if truth is None else bool(truth),
         status=prediction["status"],
     )
 
@@ -59,7 +59,8 @@ def main() -> None:
     run("predict", str(data / "test"), "--out", str(predictions), "--overwrite")
     run("evaluate", str(predictions), str(labels), "--out", str(report), "--overwrite")
 
-    truth = read_labels(labels).set_index("filename")["stalled"]
+    truth = read_labels(labels, undecidable=True).set_index("filename")["stalled"]
+    truth = truth.astype(object).where(truth.notna(), None)
     table = read_predictions(predictions).sort_values("probability", ascending=False)
     tiles = [tile(data / "test", row, truth[row["filename"]]) for _, row in table.iterrows()]
     montage = write_montage(out / "montage.png", tiles, title="Most likely stalled first")

@@ -44,7 +44,9 @@ def test_predict_needs_neither_lightning_nor_scikit_learn() -> None:
 
 
 def test_simulating_and_training_need_no_video_or_command_line_library() -> None:
-    loaded = modules_after("import stallscan.simulate.phantom, stallscan.training.run")
+    loaded = modules_after(
+        "import stallscan.simulate.phantom, stallscan.simulate.h264.recode, stallscan.training.run"
+    )
     assert not loaded.intersection({"av", "lmdb", "tyro", "openvino"})
 
 

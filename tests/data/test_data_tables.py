@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stallscan.data import PREDICTION_COLUMNS, read_labels, read_predictions
+from stallscan.data import PREDICTION_COLUMNS, only_decided, read_labels, read_predictions
 from stallscan.errors import TableError
 
 GOOD_LABELS = "filename,stalled\nb.mp4,0\na.mp4,1\n"
@@ -49,6 +49,28 @@ def test_what_spreadsheets_write_is_read(tmp_path, text):
 def test_names_that_look_like_numbers_or_missing_values_stay_names(tmp_path):
     labels = read_labels(write(tmp_path / "l.csv", "filename,stalled\n0012,0\nNA,1\n1e5,0\n"))
     assert labels["filename"].tolist() == ["0012", "NA", "1e5"]
+
+
+def test_undecidable_labels_are_read_where_they_are_asked_for(tmp_path):
+    path = write(tmp_path / "l.csv", "filename,stalled\nc,\na,1\nb,0\nd\n")
+    labels = read_labels(path, undecidable=True)
+    assert labels["filename"].tolist() == ["c", "a", "b", "d"]
+    assert labels["stalled"].dtype == "Int64"
+    assert labels["stalled"].tolist() == [pd.NA, 1, 0, pd.NA]
+    decided = only_decided(labels)
+    assert dict(decided.itertuples(index=False)) == {"a": 1, "b": 0}
+    assert decided["stalled"].dtype == "int64" and list(decided.index) == [0, 1]
+    with pytest.raises(TableError, match=r"stalled is '' in line 2 \(2 such rows\)"):
+        read_labels(path)
+
+
+def test_undecidable_labels_are_no_excuse_for_nonsense(tmp_path):
+    for text in ("filename,stalled\na,\nb,2\n", "filename,stalled\na,\nb,nan\n"):
+        with pytest.raises(TableError, match=r"stalled is '\w+' in line 3: allowed are 0"):
+            read_labels(write(tmp_path / "l.csv", text), undecidable=True)
+    path = write(tmp_path / "l.csv", "filename,stalled\na,\nb,\n")
+    with pytest.raises(TableError, match=r"l.csv: stalled is empty in all 2 rows, .*fill in 0"):
+        read_labels(path, undecidable=True)
 
 
 LABEL_FAULTS = {

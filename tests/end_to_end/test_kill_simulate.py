@@ -22,15 +22,17 @@ def contents(folder: Path) -> dict[str, str]:
 
 def test_kill_9_of_the_parent_alone_then_the_same_command(tmp_path: Path) -> None:
     out = tmp_path / "data"
-    arguments = ("--n-train", "0", "--n-test", "4", "--seed", "8", "--workers", "2", "-q")
+    options = SimulateOptions(n_train=0, n_test=3, undecidable=0.34, seed=8)
+    arguments = ("--n-train", "0", "--n-test", "3", "--undecidable", "0.34", "--seed", "8")
     command = [sys.executable, "-m", "stallscan", "simulate", str(out), *arguments]
+    command += ["--workers", "2", "-q"]
     process = subprocess.Popen(command)
     while not list(out.glob("test/[0-9]*.mp4")):
         assert process.poll() is None, "ended before it was killed"
         time.sleep(0.05)
     process.kill()
     process.wait()
-    assert not (out / "truth.csv").exists()
+    assert not (out / "truth.csv").exists() and not (out / "truth.jsonl").exists()
     assert subprocess.run(command, check=False).returncode == 0
-    simulate(tmp_path / "whole", SimulateOptions(n_train=0, n_test=4, seed=8), workers=1)
+    simulate(tmp_path / "whole", options, workers=1)
     assert contents(out) == contents(tmp_path / "whole")

@@ -58,6 +58,7 @@ def test_tables_and_videos(data: Path) -> None:
     assert found.tables["resolutions"].to_dict() == {"train": {"128×96": 3}, "test": {"128×96": 2}}
     assert row(found, "frames", "train")["max"] == 12 and row(found, "frames", "test")["min"] == 11
     assert row(found, "projects", "A")["label_differences"] == 0
+    assert not any("undecidable" in note for note in found.notes)
     assert row(found, "projects", "G") == {
         "n": 1, "stalled": 1, "tier1": 1, "crowd_answers": 1, "label_differences": 1,
         "tier1_differences": 1,
@@ -77,6 +78,20 @@ def test_tables_and_videos(data: Path) -> None:
     assert "1 in them, which have expert labels" in notes
     assert "train: 1 of 3 videos have another number of frames than the metadata" in notes
     assert "(v2.mp4: 10, not 12)" in notes
+
+
+def test_empty_labels_are_left_out_and_told(data: Path) -> None:
+    for split, names in (("train", "012"), ("test", "34")):
+        rows = [f"v{n}.mp4,{'' if n in '23' else int(n == '1')}\n" for n in names]
+        (data / f"{split}_labels.csv").write_text("filename,stalled\n" + "".join(rows))
+    found = describe(data, OPTIONS)
+    assert row(found, "subsets", "train, full") == {
+        "videos": 2, "stalled": 1, "flowing": 1, "stalled_percent": 50.0,
+    }  # fmt: skip
+    assert row(found, "subsets", "test")["flowing"] == 1
+    assert row(found, "subsets", "test")["videos"] == 1
+    for split, n in (("train", 3), ("test", 2)):
+        assert any(f"{split}: 1 of {n} labels are empty (undecidable)" in x for x in found.notes)
 
 
 def test_a_store_instead_of_the_videos(data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from scipy import stats
 from stallscan.errors import OptionError, TableError
 from stallscan.metrics import binary_scores, bootstrap_intervals
 from stallscan.report import EvaluateOptions, evaluate
+from stallscan.report.undecidable import Undecidable
 
 FAST = EvaluateOptions(n_bootstrap=50)
 
@@ -137,6 +138,58 @@ def test_one_class_is_reported_not_a_crash(tables):
     text = evaluation.summary()
     assert "No evaluated video is labelled stalled" in text
     assert text.count("undefined") == 6  # AUC, AP and sensitivity: value and interval
+
+
+def test_undecidable_videos_are_told_apart(tables):
+    """v1 (0.9), v4 (0.45), v5 (0.4) and the failed v10 lose their labels; y.mp4, unpredicted, too.
+
+    The others score as if those rows were not there.
+    """
+    labels = pd.read_csv(tables[1], dtype={"stalled": "Int64"})
+    names = ["v1.mp4", "v4.mp4", "v5.mp4", "v10.mp4", "y.mp4"]
+    labels.loc[labels["filename"].isin(names), "stalled"] = pd.NA
+    labels.to_csv(tables[1], index=False)
+    evaluation = evaluate(*tables, FAST)
+    assert evaluation.undecidable == Undecidable(
+        n=4, n_failed=1, n_called_stalled=2, median_probability=0.45
+    )
+    counts = evaluation.tables.counts
+    assert (counts.n_evaluated, counts.n_failed, counts.n_undecidable) == (7, 0, 4)
+    assert (
+        counts.n_evaluated + counts.n_failed + counts.n_undecidable + counts.n_unlabelled
+        == counts.n_predictions
+    )
+    assert (
+        "\nUndecidable: 4 videos, 2 called stalled, 1 failed, median probability 0.450; not in"
+        in (evaluation.summary())
+    )
+    strict = evaluate(*tables, EvaluateOptions(n_bootstrap=50, threshold=0.91))
+    assert strict.undecidable and strict.undecidable.n_called_stalled == 0
+    labels[labels["stalled"].notna()].to_csv(tables[1], index=False)
+    without_them = evaluate(*tables, FAST)
+    assert without_them.scores == evaluation.scores
+    assert without_them.intervals == evaluation.intervals
+    assert without_them.undecidable is None and "Undecidable" not in without_them.summary()
+
+
+def test_undecidable_videos_that_all_failed(tables):
+    labels = pd.read_csv(tables[1], dtype={"stalled": "Int64"})
+    labels.loc[labels["filename"] == "v10.mp4", "stalled"] = pd.NA
+    labels.to_csv(tables[1], index=False)
+    evaluation = evaluate(*tables, FAST)
+    assert evaluation.undecidable and evaluation.undecidable.median_probability is None
+    assert "Undecidable: 1 videos, all failed." in evaluation.summary()
+
+
+def test_nothing_decided(tables):
+    labels = pd.read_csv(tables[1], dtype={"stalled": "Int64"})
+    labels.loc[labels["filename"].str.startswith("v"), "stalled"] = pd.NA
+    labels.to_csv(tables[1], index=False)
+    with pytest.raises(TableError, match=r"labels.csv: stalled is empty for all 11 predicted"):
+        evaluate(*tables, FAST)
+    labels.assign(stalled="").to_csv(tables[1], index=False)
+    with pytest.raises(TableError, match=r"labels.csv: stalled is empty in all 13 rows"):
+        evaluate(*tables, FAST)
 
 
 def test_no_common_filename(tables):

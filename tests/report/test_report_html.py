@@ -69,6 +69,27 @@ def test_the_page_lists_the_surest_errors_and_escapes_messages(tables, tmp_path)
     assert "Model: cpu-small" in page
 
 
+def test_undecidable_videos_have_a_section_of_their_own(tables, tmp_path):
+    labels = pd.read_csv(tables[1], dtype={"stalled": "Int64"})
+    labels.loc[3:5, "stalled"] = pd.NA  # one flagged with a script in its message, one failed
+    labels.to_csv(tables[1], index=False)
+    evaluation = evaluate(*tables, FAST)
+    paths = write_report(tmp_path / "report", evaluation)
+    page = paths["html"].read_text(encoding="utf-8")
+    section = page[page.index("Undecidable videos (3)") : page.index("<footer>")]
+    assert evaluation.undecidable.sentence in section and "<script>" not in section
+    assert sorted(re.findall(r"<code>(v\d+\.mp4)</code>", section)) == [
+        "v3.mp4",
+        "v4.mp4",
+        "v5.mp4",
+    ]
+    assert "–</td>" in section and "nan" not in section
+    assert "3 undecidable" in page[page.index("<footer>") :]
+    record = json.loads(paths["metrics"].read_text(encoding="utf-8"))
+    assert record["undecidable"]["n"] == record["counts"]["n_undecidable"] == 3
+    assert record["undecidable"]["n_failed"] == 1 and record["scores"]["n"] == 297
+
+
 def test_the_numbers(tables, tmp_path):
     evaluation = evaluate(*tables, FAST)
     paths = write_report(tmp_path / "report", evaluation)

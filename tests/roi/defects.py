@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from stallscan.simulate.microscope import expose
 from stallscan.simulate.outline import Outline, draw
-from stallscan.simulate.phantom import _light
-from stallscan.simulate.scene import Scene, sample_scene
-from stallscan.types import Box, Label, UInt8Array
+from stallscan.simulate.phantom import render_grey, whole
+from stallscan.simulate.scene import Scene, flawless, sample_scene
+from stallscan.types import BoolArray, Label, UInt8Array
 
 _CLEAR_PX = 3  # between an outline off the vessel and any vessel's wall
 
@@ -36,35 +35,48 @@ class Phantom:
         return self.scene.outline.filled(self.grey.shape[1:])
 
 
-def steady(scene: Scene) -> Scene:
-    """Without the gain steps and dim frames that a scene has by chance."""
-    gain = np.ones_like(scene.microscope.gain)
-    return replace(scene, microscope=replace(scene.microscope, gain=gain))
+def sound_scene(
+    rng: np.random.Generator, label: Label, *, visible_background: bool = False
+) -> Scene:
+    """A scene without the defects that it has by chance.
+
+    With ``visible_background`` about a sixth of the background is 0, as in a real frame at full
+    size (17 %), and not up to nine tenths of it.
+    """
+    scene = flawless(sample_scene(rng, label))
+    if not visible_background:
+        return scene
+    microscope = scene.microscope
+    variance = 4 / 3 * microscope.photon_grey * microscope.background + microscope.read_noise**2
+    black = microscope.background - np.sqrt(variance)
+    return replace(scene, microscope=replace(microscope, black=black))
+
+
+def without_vessels(scene: Scene) -> Scene:
+    """The same outline, session, specks and halos on empty tissue."""
+    return replace(scene, surroundings=None, target=replace(scene.target, brightness=0.0))
 
 
 def render(
-    seed: int | tuple[int, ...], label: Label, *, visible_background: bool = False
+    seed: int | tuple[int, ...],
+    label: Label,
+    *,
+    visible_background: bool = False,
+    n_frames: int | None = None,
 ) -> Phantom:
-    """`phantom_clip` with steady gain, its parts kept apart.
-
-    With ``visible_background`` a fifth of the background is 0, as in a real frame at full size (17
-    %), and not nearly all of it.
-    """
+    """`phantom_clip` without its defects, all its frames or the first, its parts kept apart."""
     rng = np.random.default_rng(seed)
-    scene = steady(sample_scene(rng, label))
-    if visible_background:
-        microscope = scene.microscope
-        raised = replace(microscope, black_level=-microscope.read_noise)
-        scene = replace(scene, microscope=raised)
-    light = _light(scene, Box(0, 0, 0, *scene.shape))
-    return Phantom(scene=scene, grey=expose(light, scene.microscope, rng))
+    scene = sound_scene(rng, label, visible_background=visible_background)
+    box = whole(scene)
+    if n_frames is not None:
+        box = box._replace(z1=min(n_frames, box.z1))
+    return Phantom(scene=scene, grey=render_grey(scene, box, rng))
 
 
 @functools.cache
 def short_phantom() -> Phantom:
     """36 frames with visible background, for many tests."""
-    phantom = render((7010, 1), Label.STALLED, visible_background=True)
-    return Phantom(scene=phantom.scene, grey=phantom.grey[:36])
+    return render((7010, 12), Label.STALLED, visible_background=True, n_frames=36)
 
 
 # The outline's defects.
@@ -102,38 +114,44 @@ def off_vessel(phantom: Phantom, rng: np.random.Generator) -> UInt8Array:
     """
     shape = phantom.grey.shape
     vessels = np.zeros(shape[1:], np.uint8)
-    microscope = phantom.scene.microscope
-    pitch = np.array(microscope.pitch_um)
-    for tube in phantom.scene.tubes:
-        reach_um = tube.vessel.radius_um + microscope.axial_um
-        z_um = tube.vessel.points_um[:, 0]
-        seen = (z_um > -reach_um) & (z_um < shape[0] * pitch[0] + reach_um)
-        radius_px = int(np.ceil(tube.vessel.radius_um / pitch[1])) + _CLEAR_PX
-        for y, x in np.round(tube.vessel.points_um[seen, 1:] / pitch[1:]).astype(int):
+    scene = phantom.scene
+    assert scene.surroundings is not None
+    pitch = np.array(scene.microscope.out_pitch_um)
+    axial_um, extent_um = scene.microscope.axial_um, shape * pitch
+    others = scene.surroundings.tubes(np.zeros(3), extent_um, axial_um)
+    for vessel in (tube.vessel for tube in (scene.target, *others)):
+        reach_um = vessel.radius_um + axial_um
+        z_um = vessel.points_um[:, 0]
+        seen = (z_um > -reach_um) & (z_um < extent_um[0] + reach_um)
+        radius_px = int(np.ceil(vessel.radius_um / pitch[1])) + _CLEAR_PX
+        for y, x in np.round(vessel.points_um[seen, 1:] / pitch[1:]).astype(int):
             cv2.circle(vessels, (int(x), int(y)), radius_px, 1, -1)
-    blocked = vessels.astype(bool)
-    for outline in _places(phantom, rng):
-        if not blocked[outline.filled(shape[1:])].any():
-            return phantom.drawn(outline=outline)
-    raise LookupError("no place without a vessel in this scene")
-
-
-def _places(phantom: Phantom, rng: np.random.Generator, n: int = 3000) -> list[Outline]:
-    """The outline elsewhere in the frame, at random."""
-    outline, shape = phantom.scene.outline, phantom.grey.shape[1:]
-    low = outline.contour_px.min(axis=0)
-    room = np.array(shape[::-1]) - 8 - (outline.contour_px.max(axis=0) - low)
-    corners = 4 + rng.uniform(0, 1, (n, 2)) * room
-    return [
-        replace(outline, contour_px=(outline.contour_px - low + corner).astype(np.float32))
-        for corner in corners
-    ]
+    return phantom.drawn(outline=_elsewhere(phantom, vessels.astype(bool), rng))
 
 
 def _moved_apart(phantom: Phantom, rng: np.random.Generator) -> Outline:
-    shape = phantom.grey.shape[1:]
     taken = cv2.dilate(phantom.filled.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    return next(o for o in _places(phantom, rng) if not (o.filled(shape) & taken).any())
+    return _elsewhere(phantom, taken, rng)
+
+
+def _elsewhere(
+    phantom: Phantom, blocked: BoolArray, rng: np.random.Generator, n_tries: int = 3000
+) -> Outline:
+    """The outline at a random place of the frame where nothing is blocked.
+
+    Raises:
+        LookupError: no place was found.
+    """
+    outline, shape = phantom.scene.outline, phantom.grey.shape[1:]
+    low = outline.contour_px.min(axis=0)
+    room = np.array(shape[::-1]) - 8 - (outline.contour_px.max(axis=0) - low)
+    for share in rng.uniform(0, 1, (n_tries, 2)):
+        corner = 4 + share * np.maximum(room, 0)
+        contour = (outline.contour_px - low + corner).astype(np.float32)
+        moved = replace(outline, contour_px=contour)
+        if not blocked[moved.filled(shape)].any():
+            return moved
+    raise LookupError("no free place for this outline in this scene")
 
 
 # Black masks and edges: 0 before the line is drawn.

@@ -1,78 +1,46 @@
-"""Vessel geometry: unit steps, asked lengths, curvature as asked, flatness."""
+"""A tube along a polyline: steps of a micrometre, trimmed ends, coarser where it is wide."""
 
 import numpy as np
 import pytest
 
-from stallscan.simulate.vessels import (
-    Vessel,
-    grow_centrelines,
-    sample_directions,
-    sample_lengths_um,
-    sample_radii_um,
+from stallscan.simulate.vessels import WIDE_UM, along
+
+QUARTER = 40.0 * np.stack(
+    [np.zeros(400), *(f(np.linspace(0, np.pi / 2, 400)) for f in (np.sin, np.cos))], axis=1
 )
+"""A quarter of a circle of radius 40 µm, in the plane."""
 
 
-def grow(
-    n: int, *, length_um: float, radius_um: float, tortuosity: float, flatness: float = 1.0
-) -> list[Vessel]:
-    rng = np.random.default_rng(7)
-    return grow_centrelines(
-        rng,
-        rng.uniform(0, 100, (n, 3)),
-        sample_directions(rng, n, flatness),
-        np.full(n, length_um),
-        np.full(n, radius_um),
-        np.full(n, tortuosity),
-        flatness,
-    )
+def test_length_and_steps_are_those_of_the_line() -> None:
+    vessel = along(QUARTER, 2.5, (0.0, 0.0))
+    assert vessel.length_um == pytest.approx(40 * np.pi / 2, abs=0.01)
+    assert vessel.points_um.dtype == vessel.arc_um.dtype == np.float32
+    steps = np.linalg.norm(np.diff(vessel.points_um, axis=0), axis=1)
+    np.testing.assert_allclose(steps, np.diff(vessel.arc_um), atol=2e-3)
+    assert steps.min() > 0.9 and steps.max() < 1.1
+    np.testing.assert_allclose(np.hypot(*vessel.points_um[:, 1:].T), 40, atol=0.01)
+    assert vessel.arc_um[0] == 0
 
 
-@pytest.mark.parametrize("tortuosity", [0.0, 0.05, 0.11])
-def test_steps_are_one_micrometre(tortuosity: float) -> None:
-    for vessel in grow(20, length_um=63.5, radius_um=2.5, tortuosity=tortuosity):
-        steps = np.linalg.norm(np.diff(vessel.points_um, axis=0), axis=1)
-        np.testing.assert_allclose(steps, 1.0, atol=1e-3)
-        np.testing.assert_allclose(np.diff(vessel.arc_um), 1.0)
-        assert len(vessel.arc_um) == len(vessel.points_um)
-        assert vessel.arc_um[0] == 0
-        assert vessel.length_um == pytest.approx(63.5, abs=1.0)
+def test_ends_are_trimmed_along_the_line() -> None:
+    vessel = along(QUARTER, 2.5, (5.0, 12.0))
+    assert vessel.length_um == pytest.approx(40 * np.pi / 2 - 17, abs=0.01)
+    angles = np.arctan2(vessel.points_um[[0, -1], 1], vessel.points_um[[0, -1], 2])
+    np.testing.assert_allclose(angles, [5 / 40, np.pi / 2 - 12 / 40], atol=1e-3)
+
+
+def test_something_is_left_however_much_is_trimmed() -> None:
+    vessel = along(QUARTER, 2.5, (30.0, 60.0))
+    assert vessel.length_um == pytest.approx(1.0, abs=1e-3)
+    assert len(vessel.points_um) == 2
 
 
 def test_wide_tubes_are_sampled_coarsely_and_stay_as_long() -> None:
-    (vessel,) = grow(1, length_um=120.0, radius_um=9.0, tortuosity=0.0)
-    assert vessel.length_um == pytest.approx(120.0, abs=3.0)
-    np.testing.assert_allclose(np.linalg.norm(np.diff(vessel.points_um, axis=0), axis=1), 3.0, 1e-4)
+    vessel = along(QUARTER, 9.0, (0.0, 0.0))
+    assert vessel.length_um == pytest.approx(40 * np.pi / 2, abs=0.01)
+    np.testing.assert_allclose(np.diff(vessel.arc_um), 3.0, atol=0.1)
 
 
-def test_without_tortuosity_they_are_straight() -> None:
-    for vessel in grow(10, length_um=50.0, radius_um=2.5, tortuosity=0.0):
-        ends = np.linalg.norm(vessel.points_um[-1] - vessel.points_um[0])
-        assert ends == pytest.approx(vessel.length_um, abs=1e-3)
-
-
-def test_curvature_is_the_tortuosity() -> None:
-    """Each of the two directions across the vessel turns by the tortuosity, rms."""
-    turns = []
-    for vessel in grow(40, length_um=1000.0, radius_um=2.5, tortuosity=5e-4):
-        headings = np.diff(vessel.points_um.astype(float), axis=0)
-        turns.append(np.linalg.norm(np.diff(headings, axis=0), axis=1))
-    assert np.sqrt(np.mean(np.square(turns))) == pytest.approx(5e-4 * np.sqrt(2), rel=0.08)
-
-
-def test_directions_and_flatness() -> None:
-    rng = np.random.default_rng(0)
-    isotropic = sample_directions(rng, 20_000, 1.0)
-    np.testing.assert_allclose(np.linalg.norm(isotropic, axis=1), 1.0)
-    np.testing.assert_allclose(np.square(isotropic).mean(axis=0), 1 / 3, atol=0.01)
-    assert not sample_directions(rng, 100, 0.0)[:, 0].any()
-    for vessel in grow(10, length_um=60.0, radius_um=2.5, tortuosity=0.1, flatness=0.0):
-        assert np.ptp(vessel.points_um[:, 0]) == 0
-
-
-def test_sizes_of_capillaries() -> None:
-    rng = np.random.default_rng(0)
-    lengths, radii = sample_lengths_um(rng, 20_000), sample_radii_um(rng, 20_000)
-    assert np.median(lengths) == pytest.approx(55, rel=0.03)
-    assert lengths.min() >= 25 and lengths.max() <= 170
-    assert radii.mean() == pytest.approx(2.5, abs=0.02)  # 5 µm across, as measured in vivo
-    assert radii.min() >= 1.6 and radii.max() <= 3.5
+def test_wide_is_what_cells_do_not_pass_one_by_one() -> None:
+    assert not along(QUARTER, WIDE_UM, (0.0, 0.0)).is_wide
+    assert along(QUARTER, WIDE_UM + 0.01, (0.0, 0.0)).is_wide

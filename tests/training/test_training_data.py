@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from stallscan.augment import Preprocessing, preprocess
-from stallscan.simulate import phantom_roi
+from stallscan.simulate import PRESETS, phantom_roi
+from stallscan.training import RECIPES
 from stallscan.training.phantom_data import PhantomRois, validation_keys
 from stallscan.training.samples import (
     TRAIN_STREAM,
@@ -22,6 +24,7 @@ from stallscan.training.samples import (
 from stallscan.types import Label
 
 SMALL = Preprocessing(size=(8, 16, 16))
+RECIPE = replace(RECIPES["smoke"], preprocessing=SMALL, phantom="hard", validation_phantom="clean")
 
 
 def keys_of(seed: int, epoch: int, n: int = 2000, share: float = 0.25) -> list[SampleKey]:
@@ -63,8 +66,8 @@ def test_validation_is_half_stalled_fixed_and_apart() -> None:
 
 def test_a_validation_sample_is_the_preprocessed_phantom() -> None:
     key = SampleKey(VALIDATION_STREAM, 0, 3, Label.STALLED)
-    array, label = PhantomRois(9, SMALL)[key]
-    volume, truth = phantom_roi((9, VALIDATION_STREAM, 0, 3), Label.STALLED)
+    array, label = PhantomRois(9, RECIPE)[key]
+    volume, truth = phantom_roi((9, VALIDATION_STREAM, 0, 3), Label.STALLED, PRESETS["clean"])
     assert (label.item(), truth.stalled) == (1.0, 1)
     assert label.dtype == array.dtype == torch.float32
     np.testing.assert_array_equal(array.numpy(), preprocess(volume, SMALL))
@@ -73,8 +76,9 @@ def test_a_validation_sample_is_the_preprocessed_phantom() -> None:
 def test_a_training_sample_is_its_mirror_image() -> None:
     mirrored = 0
     for number in range(4):
-        array, label = PhantomRois(9, SMALL)[SampleKey(TRAIN_STREAM, 1, number, Label.FLOWING)]
-        plain = preprocess(phantom_roi((9, TRAIN_STREAM, 1, number), Label.FLOWING)[0], SMALL)
+        array, label = PhantomRois(9, RECIPE)[SampleKey(TRAIN_STREAM, 1, number, Label.FLOWING)]
+        where = (9, TRAIN_STREAM, 1, number)
+        plain = preprocess(phantom_roi(where, Label.FLOWING, PRESETS["hard"])[0], SMALL)
         assert label.item() == 0.0
         np.testing.assert_allclose(np.sort(array.numpy(), None), np.sort(plain, None))
         mirrored += not np.array_equal(array.numpy(), plain)
@@ -83,7 +87,7 @@ def test_a_training_sample_is_its_mirror_image() -> None:
 
 def test_seed_epoch_and_number_each_decide() -> None:
     keys = [SampleKey(TRAIN_STREAM, epoch, n, Label.STALLED) for epoch in (0, 1) for n in (0, 1)]
-    samples = [PhantomRois(seed, SMALL)[key][0] for seed in (0, 1) for key in keys]
+    samples = [PhantomRois(seed, RECIPE)[key][0] for seed in (0, 1) for key in keys]
     assert len({sample.numpy().tobytes() for sample in samples}) == 8
 
 
@@ -109,7 +113,7 @@ def test_workers_change_nothing() -> None:
         cv2.warpAffine(np.zeros((2000, 2000), np.float32), np.eye(2, 3), (2000, 2000))
     time.sleep(0.3)  # its threads spin for a while before they sleep, and only then would it hang
     keys = [*keys_of(0, 3, 4, 0.5), *validation_keys(2)]
-    dataset = PhantomRois(0, SMALL)
+    dataset = PhantomRois(0, RECIPE)
     found = [list(load_all(dataset, keys, workers, 3)) for workers in (2, 1, 0)]
     for batches in found:
         assert [tuple(inputs.shape) for inputs, _ in batches] == [(3, 3, 8, 16, 16)] * 2

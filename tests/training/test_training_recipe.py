@@ -5,6 +5,7 @@ import torch
 
 from stallscan.errors import OptionError
 from stallscan.models import create_model
+from stallscan.simulate import PRESETS
 from stallscan.training import RECIPES, TrainOptions
 
 
@@ -20,6 +21,7 @@ def test_a_recipe_fits_together(name: str) -> None:
     assert recipe.n_validation >= 2 and recipe.n_validation % 2 == 0
     assert recipe.preprocessing.size[1] == recipe.preprocessing.size[2]
     assert 0 < recipe.stalled_share < 1
+    assert {recipe.phantom, recipe.validation_phantom} <= set(PRESETS)
     assert TrainOptions(recipe=name).recipe == name
 
 

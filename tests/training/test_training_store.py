@@ -124,6 +124,24 @@ def test_a_label_without_video(data: Path, store_path: Path, tmp_path: Path) -> 
         source(store_path, labels).open(tmp_path, RECIPES["smoke"], 0)
 
 
+def test_undecidable_videos_are_left_out_and_told(
+    data: Path, store_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = data / "train_labels.csv"
+    labels.write_text(labels.read_text().replace("v2.mp4,0", "v2.mp4,"))
+    opened = source(store_path, labels).open(tmp_path, RECIPES["smoke"], 0)
+    assert "1 of 8 labels are empty (undecidable); their videos are left out" in caplog.text
+    assert opened.description["data"] == "7 labelled videos"
+    assert opened.description["undecidable"] == 1
+    assert isinstance(opened.dataset, StoreRois)
+    used = {name for names in opened.dataset.names.values() for name in names}
+    used |= {name for name, _ in opened.dataset.validation}
+    assert used == {f"v{n}.mp4" for n in (0, 1, 3, 4, 5, 6)}
+    (data / "train_labels.csv").write_text(labels.read_text() + "lost.mp4,\n")
+    with pytest.raises(TableError, match=r"1 of its 9 labelled .*lost\.mp4"):
+        source(store_path, labels).open(tmp_path, RECIPES["smoke"], 0)
+
+
 def test_a_fold_without_a_class(data: Path, tmp_path: Path, write_drawn_clip: Write) -> None:
     for number in (1, 3, 5):  # with v7 all that are stalled
         write_drawn_clip(f"ds/train/v{number}.mp4", seed=number, outline=False)

@@ -26,7 +26,7 @@ def evaluate(
 
     Args:
         predictions: CSV with the columns `filename` and `probability` (predictions.csv).
-        labels: CSV with the columns `filename` and `stalled` (0 or 1).
+        labels: CSV with the columns `filename` and `stalled` (0, 1, or empty where undecidable).
         out: Folder for report.html, metrics.json and figures/.
         scoring: How predictions are called and resampled.
         overwrite: Replace a report that was made from other tables or options.

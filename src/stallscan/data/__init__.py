@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "PREDICTION_COLUMNS",
             "STATUSES",
             "TEST_METADATA_COLUMNS",
+            "only_decided",
             "read_labels",
             "read_predictions",
         ],

@@ -22,7 +22,7 @@ class Tables:
 
     Attributes:
         metadata: as from `stallscan.data.read_metadata`.
-        labels: as from `stallscan.data.read_labels`.
+        labels: as from `stallscan.data.read_labels`, missing where undecidable.
     """
 
     metadata: dict[str, pd.DataFrame]
@@ -40,7 +40,7 @@ def read_tables(folder: Path) -> Tables:
         if (path := find_table(folder, f"{split}_metadata")) is not None:
             metadata[split] = read_metadata(path)
         if (path := find_table(folder, f"{split}_labels")) is not None:
-            labels[split] = read_labels(path)
+            labels[split] = read_labels(path, undecidable=True)
     return Tables(metadata=metadata, labels=labels)
 
 

@@ -50,28 +50,50 @@ STATUSES = ("ok", "flagged", "failed")
 _LABEL_RULE = "allowed are 0 (flowing) and 1 (stalled); correct the table"
 
 
-def read_labels(path: str | Path) -> pd.DataFrame:
+def read_labels(path: str | Path, *, undecidable: bool = False) -> pd.DataFrame:
     """The labels of a set of videos, in the order of the table.
 
     Args:
         path: CSV, plain or ``.gz`` or ``.xz``, with the columns ``filename`` and ``stalled``;
             others are left out.
+        undecidable: whether ``stalled`` may be empty, where nobody could decide.
 
     Returns:
-        Columns ``filename`` (str) and ``stalled`` (int64, 0 or 1).
+        Columns ``filename`` (str) and ``stalled``: int64, 0 or 1; with ``undecidable`` Int64, which
+        may be missing.
 
     Raises:
-        TableError: the file cannot be read, or a row is wrong; the message names the line.
+        TableError: the file cannot be read, or a row is wrong; the message names the line. Every
+            ``stalled`` is empty.
     """
     path = Path(path)
     table = read_csv(path, LABEL_COLUMNS)
     check_filenames(path, table["filename"])
     stalled = parse_numbers(
-        path, table["stalled"], allowed=_LABEL_RULE, low=0, high=1, whole=True, empty=False
+        path, table["stalled"], allowed=_LABEL_RULE, low=0, high=1, whole=True, empty=undecidable
     )
-    labels = table[["filename"]].assign(stalled=stalled.astype("int64")).reset_index(drop=True)
+    if stalled.isna().all():
+        fail(
+            path,
+            f"stalled is empty in all {len(table):,} rows, so nothing is labelled; "
+            "fill in 0 (flowing) or 1 (stalled), and leave only undecidable vessels empty",
+        )
+    labels = table[["filename"]].reset_index(drop=True)
+    labels["stalled"] = stalled.reset_index(drop=True).astype("Int64" if undecidable else "int64")
     labels.attrs["path"] = str(path)  # so that later errors can name the file
     return labels
+
+
+def only_decided(videos: pd.DataFrame) -> pd.DataFrame:
+    """The videos whose label is not empty.
+
+    Args:
+        videos: any table with ``stalled``, as from ``read_labels(path, undecidable=True)``.
+
+    Returns:
+        The same columns, ``stalled`` as int64.
+    """
+    return videos[videos["stalled"].notna()].astype({"stalled": "int64"}).reset_index(drop=True)
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:

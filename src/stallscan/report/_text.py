@@ -98,6 +98,8 @@ def summary(evaluation: Evaluation) -> str:
         f"{'truly stalled':<19}{scores.tp:>16,}{scores.fn:>17,}",
         f"{'truly flowing':<19}{scores.fp:>16,}{scores.tn:>17,}",
     ]
+    if evaluation.undecidable:
+        lines += ["", evaluation.undecidable.sentence]
     if evaluation.notes:
         lines += ["", *(f"note: {note}" for note in evaluation.notes)]
     failed = list(tables.failed["filename"])

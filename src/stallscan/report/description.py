@@ -17,6 +17,7 @@ from stallscan.data.matching import join_labels
 from stallscan.data.rules import EXPERT_PROJECTS, compare_with_rules, crowd_scores
 from stallscan.data.store import RoiStore, Summary, is_store
 from stallscan.data.subsets import PAPER_FLOWING, SUBSETS, select_subset
+from stallscan.data.tables import only_decided
 from stallscan.data.videos import SPLITS, find_videos, fingerprint, videos_in
 from stallscan.errors import OptionError, TableError
 from stallscan.report.describe_options import DescribeOptions
@@ -90,7 +91,9 @@ def _describe_tables(found: Description, tables: Tables) -> None:
 
     rows: list[dict[str, Any]] = []
     if set(tables.metadata) & set(tables.labels) >= {"train"}:
-        videos = join_labels(tables.metadata["train"], tables.labels["train"])
+        videos = _decided(
+            join_labels(tables.metadata["train"], tables.labels["train"]), "train", found
+        )
         for name in SUBSETS:
             rows += _subset(videos, name, found)
         rows.append(_count("train, tier1", videos.loc[videos["tier1"], "stalled"]))
@@ -101,7 +104,8 @@ def _describe_tables(found: Description, tables: Tables) -> None:
         if any(row["set"].startswith(split) for row in rows):
             continue
         if split in tables.labels:
-            rows.append(_count(split, tables.labels[split]["stalled"]))
+            decided = _decided(tables.labels[split], split, found)
+            rows.append(_count(split, decided["stalled"]))
         elif split in tables.metadata:
             rows.append({"set": split, "videos": len(tables.metadata[split])})
     if rows:
@@ -111,6 +115,17 @@ def _describe_tables(found: Description, tables: Tables) -> None:
         found.tables["subsets"] = counts.assign(stalled_percent=share.round(2))
     if found.frames:
         found.tables["frames"] = _quantiles(found.frames)
+
+
+def _decided(videos: pd.DataFrame, split: str, found: Description) -> pd.DataFrame:
+    decided = only_decided(videos)
+    n_empty = len(videos) - len(decided)
+    if n_empty:
+        found.notes.append(
+            f"{split}: {n_empty:,} of {len(videos):,} labels are empty (undecidable); those videos "
+            "are not among the counts of classes"
+        )
+    return decided
 
 
 def _subset(videos: pd.DataFrame, name: str, found: Description) -> list[dict[str, Any]]:

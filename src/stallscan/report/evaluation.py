@@ -12,6 +12,7 @@ from stallscan.metrics.bootstrap import Interval, bootstrap_intervals
 from stallscan.metrics.curves import Curves, binary_curves
 from stallscan.report._notes import evaluation_notes
 from stallscan.report.joined import JoinedTables, join_tables
+from stallscan.report.undecidable import Undecidable, describe_undecidable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +102,7 @@ class Evaluation:
         tables: the joined tables; ``evaluated`` has the column ``call`` (1 stalled, 0 flowing).
         options: the options used.
         elsewhere: the operating point at prevalences of the field, None where undefined.
+        undecidable: what became of videos whose label is empty; None where there are none.
         notes: what a reader must know, one sentence each.
     """
 
@@ -111,6 +113,7 @@ class Evaluation:
     tables: JoinedTables
     options: EvaluateOptions
     elsewhere: tuple[AtPrevalence, ...] | None
+    undecidable: Undecidable | None
     notes: tuple[str, ...]
 
     def summary(self) -> str:
@@ -162,7 +165,17 @@ def evaluate_joined(tables: JoinedTables, options: EvaluateOptions | None = None
         tables=replace(tables, evaluated=evaluated),
         options=options,
         elsewhere=elsewhere,
+        undecidable=_undecidable(tables.undecidable, options.threshold),
         notes=tuple(evaluation_notes(tables.counts, scores, options.confidence)),
+    )
+
+
+def _undecidable(table: pd.DataFrame, threshold: float | None) -> Undecidable | None:
+    if table.empty:
+        return None
+    predicted = table[table["probability"].notna()]
+    return describe_undecidable(
+        len(table), predicted["probability"], _decide(predicted, threshold)[1]
     )
 
 

@@ -74,6 +74,7 @@ def metrics_record(evaluation: Evaluation) -> dict[str, Any]:
             for name, interval in evaluation.intervals.items()
         },
         "bootstrap": "percentile, stratified by label",
+        "undecidable": asdict(evaluation.undecidable) if evaluation.undecidable else None,
         "at_prevalence": [point._asdict() for point in evaluation.elsewhere or ()],
         "failed": list(tables.failed["filename"]),
         "notes": list(evaluation.notes),
@@ -107,11 +108,12 @@ def render_html(evaluation: Evaluation, images: dict[str, bytes]) -> str:
         false_negatives=_rows(wrong_flowing, ascending=True),
         failed=evaluation.tables.failed.head(N_ERRORS).to_dict("records"),
         models=sorted({m for m in evaluated.get("model", ()) if m}),
+        undecidable=_rows(evaluation.tables.undecidable, ascending=False),
         n_errors=N_ERRORS,
     )
 
 
 def _rows(table: pd.DataFrame, *, ascending: bool) -> list[dict[str, Any]]:
-    """The errors that were most sure of themselves, first."""
+    """The first by probability: errors that were most sure of themselves."""
     worst = table.sort_values("probability", ascending=ascending, kind="stable").head(N_ERRORS)
     return [{str(k): v for k, v in row.items()} for row in worst.to_dict("records")]

@@ -32,6 +32,7 @@ class Counts:
         n_flagged: evaluated videos whose status is flagged.
         n_failed: labelled videos whose prediction failed.
         n_failed_stalled: failed videos that are labelled stalled.
+        n_undecidable: predicted videos whose label is empty, failed ones among them.
         n_unlabelled: predictions without a label.
         n_unpredicted: labels without a prediction.
     """
@@ -42,6 +43,7 @@ class Counts:
     n_flagged: int
     n_failed: int
     n_failed_stalled: int
+    n_undecidable: int
     n_unlabelled: int
     n_unpredicted: int
 
@@ -53,6 +55,7 @@ class JoinedTables:
     Attributes:
         evaluated: columns of the predictions and ``label``; rows with probability and label.
         failed: the same columns; labelled rows without a probability.
+        undecidable: columns of the predictions; rows whose label is empty.
         counts: where the rows went.
         predictions: the first table.
         labels: the second table.
@@ -60,6 +63,7 @@ class JoinedTables:
 
     evaluated: pd.DataFrame
     failed: pd.DataFrame
+    undecidable: pd.DataFrame
     counts: Counts
     predictions: InputTable
     labels: InputTable
@@ -74,7 +78,8 @@ def join_tables(predictions_path: str | Path, labels_path: str | Path) -> Joined
     from stallscan.data.tables import read_labels, read_predictions
 
     predictions_path, labels_path = Path(predictions_path), Path(labels_path)
-    predictions, labels = read_predictions(predictions_path), read_labels(labels_path)
+    predictions = read_predictions(predictions_path)
+    labels = read_labels(labels_path, undecidable=True)
     joined = predictions.merge(
         labels.rename(columns={"stalled": "label"}), on="filename", validate="one_to_one"
     )
@@ -85,8 +90,16 @@ def join_tables(predictions_path: str | Path, labels_path: str | Path) -> Joined
             f"(such as {labels['filename'].iloc[0]!r}); names must be equal, with their suffix and "
             "without folders"
         )
-    lost = joined["probability"].isna()
-    evaluated, failed = joined[~lost], joined[lost]
+    undecided = joined["label"].isna()
+    undecidable = joined[undecided].drop(columns="label")
+    decided = joined[~undecided].astype({"label": "int64"})
+    if decided.empty:
+        raise TableError(
+            f"{labels_path}: stalled is empty for all {len(undecidable):,} predicted videos, so "
+            "nothing can be scored; predict videos that are labelled 0 (flowing) or 1 (stalled)"
+        )
+    lost = decided["probability"].isna()
+    evaluated, failed = decided[~lost], decided[lost]
     if evaluated.empty:
         raise TableError(
             f"{predictions_path}: all {len(failed):,} labelled videos failed, none has a "
@@ -100,12 +113,14 @@ def join_tables(predictions_path: str | Path, labels_path: str | Path) -> Joined
         n_flagged=int((evaluated["status"] == "flagged").sum()),
         n_failed=len(failed),
         n_failed_stalled=int(failed["label"].sum()),
+        n_undecidable=len(undecidable),
         n_unlabelled=len(predictions) - len(joined),
         n_unpredicted=len(labels) - len(joined),
     )
     return JoinedTables(
         evaluated=evaluated.reset_index(drop=True),
         failed=failed.reset_index(drop=True),
+        undecidable=undecidable.reset_index(drop=True),
         counts=counts,
         predictions=_fingerprint(predictions_path),
         labels=_fingerprint(labels_path),

@@ -37,7 +37,7 @@ _MIN_ELSEWHERE = 0.1  # share of the box that must be left to see the background
 _MASK_BLOCK = 12  # frames; in fewer dark noise looks flat
 _MIN_BLOCKS = 2  # that overlap by half, so 18 to 23 frames: patches without noise come and go
 
-MIN_RIDGE = 4.0
+MIN_RIDGE = 5.0
 """Grey levels by which a vessel must stand out as a ridge (`_ridges`), in its best slices and the
 strongest twentieth of the inside: a tube 14 grey levels above its surroundings. Of 60 sound
 phantoms (half of them stalled) the faintest reached 20.8 at full size and 9.2 at 320×240; outlines
@@ -45,9 +45,10 @@ moved to empty tissue at most 3.1. In seven real stacks (Teikari et al. 2016, ar
 interpolated to 1 µm in z, noise added) 4 of 280 circles on labelled vessels fall below it, and 102
 of 133 circles without one."""
 
-MIN_RIDGE_TO_NOISE = 4.0
-"""The same in standard deviations of the ridges that noise makes: sound phantoms stay above 7.6,
-pure noise reaches 3.6 in 40 frames. In long loud stacks empty tissue may pass for a vessel."""
+MIN_RIDGE_TO_NOISE = 6.0
+"""The same in standard deviations of the ridges that noise makes: sound phantoms stay above 7.5,
+white noise reaches 3.6 in 40 frames, and a detector's noise (photons, drawn out along the line,
+specks, halos) 5–6. In long loud stacks empty tissue may pass for a vessel."""
 
 MIN_BRIGHT = 40.0
 """Grey level, in the brightest twentieth of the inside, from which it counts as filled by a vessel

@@ -6,7 +6,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "dataset": ["SimulateOptions", "simulate"],
-        "phantom": ["Truth", "phantom_clip", "phantom_roi"],
+        "phantom": ["phantom_clip", "phantom_roi", "phantom_truth"],
         "scene": ["Scene", "sample_scene"],
+        "settings": ["PRESETS", "Settings", "load_settings"],
+        "state": ["State"],
+        "truth": ["Truth"],
     },
 )

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stallscan.augment.evaluation import Preprocessing, preprocess
+from stallscan.augment.evaluation import preprocess
 from stallscan.augment.mirror import random_mirror
 from stallscan.simulate.phantom import phantom_roi
+from stallscan.simulate.settings import PRESETS
 from stallscan.training.recipe import Recipe
 from stallscan.training.samples import (
     TRAIN_STREAM,
@@ -38,9 +39,13 @@ class Phantom:
     def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
         """Nothing is read or written."""
         return TrainingSet(
-            dataset=PhantomRois(seed, recipe.preprocessing),
+            dataset=PhantomRois(seed, recipe),
             validation=validation_keys(recipe.n_validation),
-            description={"data": "stallscan phantom, endless"},
+            description={
+                "data": "stallscan phantom, endless",
+                "phantom": recipe.phantom,
+                "validation_phantom": recipe.validation_phantom,
+            },
             notes=NOTES,
         )
 
@@ -50,17 +55,21 @@ class PhantomRois(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         seed: of the run.
-        preprocessing: Volume → network input.
+        recipe: decides the phantom's presets and Volume → network input.
     """
 
-    def __init__(self, seed: int, preprocessing: Preprocessing) -> None:
+    def __init__(self, seed: int, recipe: Recipe) -> None:
         self.seed = seed
-        self.preprocessing = preprocessing
+        self.preprocessing = recipe.preprocessing
+        self.settings = {
+            TRAIN_STREAM: PRESETS[recipe.phantom],
+            VALIDATION_STREAM: PRESETS[recipe.validation_phantom],
+        }
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         """``(c, z, y, x)`` float32 and the label, a float32 scalar."""
         where = (self.seed, key.stream, key.epoch, key.number)
-        volume, _ = phantom_roi(where, key.label)
+        volume, _ = phantom_roi(where, key.label, self.settings[key.stream])
         array = preprocess(volume, self.preprocessing)
         if key.stream == TRAIN_STREAM:
             array = random_mirror(array, np.random.default_rng((*where, 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stallscan.augment.evaluation import Preprocessing
@@ -18,6 +19,8 @@ class Recipe:
         architecture: registry name of the network.
         model_options: arguments of `stallscan.models.create_model`.
         preprocessing: Volume → network input.
+        phantom: preset of the phantoms that it trains on, `stallscan.simulate.PRESETS`.
+        validation_phantom: preset of those that it is validated on.
         batch_size: samples in a batch.
         batches_per_epoch: an epoch is a number of batches, for the phantom is endless.
         max_epochs: end of the cosine schedule.
@@ -32,6 +35,8 @@ class Recipe:
     architecture: str
     model_options: dict[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing
+    phantom: str = "randomised"
+    validation_phantom: str = "clogloss"
     batch_size: int = 16
     batches_per_epoch: int = 40
     max_epochs: int = 50
@@ -73,6 +78,8 @@ class TrainOptions:
     """Decides the initial weights and every sample."""
     max_epochs: int | None = None
     """Stop earlier (or later) than the recipe does."""
+    start: Path | None = None
+    """Checkpoint folder whose weights are the first ones; random ones by default."""
     workers: int = 2
     """Processes that make samples; 0 makes them in the training process."""
     device: str = "auto"

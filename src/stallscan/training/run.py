@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import platform
 import warnings
@@ -16,9 +17,10 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader, TensorDataset
 
+from stallscan.errors import OptionError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.models.card import ModelCard
-from stallscan.models.checkpoint import save_checkpoint
+from stallscan.models.checkpoint import load_checkpoint, save_checkpoint
 from stallscan.training.history import History
 from stallscan.training.module import StallModule
 from stallscan.training.phantom_data import Phantom
@@ -80,6 +82,8 @@ def train(
         "seed": options.seed,
         **source.identity(),
     }
+    if options.start is not None:
+        identity["start"] = _check_start(options.start, recipe)
     with open_output(run_dir, command="train", options=identity, overwrite=overwrite) as run:
         if run.state is State.COMPLETE:
             return run_dir
@@ -87,6 +91,23 @@ def train(
         with safe_to_fork():
             _fit(run_dir, data, recipe, options, run, progress)
     return run_dir
+
+
+def _check_start(start: Path, recipe: Recipe) -> str:
+    """Digest of the first weights.
+
+    Raises:
+        CheckpointError: no checkpoint folder.
+        OptionError: another architecture than the recipe's.
+    """
+    card = load_checkpoint(start)[1]
+    found, needed = (card.architecture, card.options), (recipe.architecture, recipe.model_options)
+    if found != needed:
+        raise OptionError(
+            f"--start {start}: is {found[0]} with {found[1]}, the recipe needs {needed[0]} with "
+            f"{needed[1]}; give weights of the same architecture, or leave it out"
+        )
+    return hashlib.sha256((start / "weights.safetensors").read_bytes()).hexdigest()
 
 
 def _fit(
@@ -121,9 +142,10 @@ def _fit(
             filename="best",
             monitor="val_auc",
             mode="max",
-            save_last=True,
             enable_version_counter=False,
         ),
+        # Each epoch's, for a killed run to go on from: save_last would keep that of the best only.
+        ModelCheckpoint(checkpoints_dir, filename="last", enable_version_counter=False),
         EarlyStopping("val_auc", mode="max", patience=recipe.patience),
         History(run_dir),
     ]
@@ -142,6 +164,8 @@ def _fit(
         default_root_dir=run_dir,
     )
     module = StallModule(recipe, options.seed)
+    if options.start is not None:
+        module.model.load_state_dict(load_checkpoint(options.start)[0].state_dict())
     last = checkpoints_dir / "last.ckpt"
     if last.exists():
         log.info("resuming from %s", last)
@@ -198,6 +222,7 @@ def _export(
             **data.description,
             "recipe": options.recipe,
             "seed": options.seed,
+            **({"start": options.start.name} if options.start else {}),
             "best_epoch": epoch,
             "samples": (epoch + 1) * recipe.batch_size * recipe.batches_per_epoch,
             "hours": round(hours, 3),

@@ -81,17 +81,26 @@ class Videos:
         from stallscan.data.folds import assign_folds
         from stallscan.data.matching import match_videos
         from stallscan.data.store import RoiStore
-        from stallscan.data.tables import read_labels
+        from stallscan.data.tables import only_decided, read_labels
 
         store = RoiStore(self._store(run_dir))
-        labels = read_labels(self.labels)
+        labels = read_labels(self.labels, undecidable=True)
         labelled = set(labels["filename"])
         # A store may hold test videos, too; a label without a video is an error all the same.
         table = match_videos([name for name in store.names if name in labelled], labels)
-        table, strata = self._with_projects(table)
+        n_unlabelled = len(store) - len(table)
+        if n_unlabelled:
+            log.info("%s: %d videos have no label", store.path, n_unlabelled)
+        n_undecidable = int(table["stalled"].isna().sum())
+        if n_undecidable:
+            log.warning(
+                "%s: %d of %d labels are empty (undecidable); their videos are left out",
+                self.labels,
+                n_undecidable,
+                len(table),
+            )
+        table, strata = self._with_projects(only_decided(table))
         folds = assign_folds(table, n_folds=self.n_folds)
-        if len(store) > len(table):
-            log.info("%s: %d videos have no label", store.path, len(store) - len(table))
         usable = np.array([store.summary(name).status != "failed" for name in table["filename"]])
         n_failed = int((~usable).sum())
         if n_failed:
@@ -121,6 +130,7 @@ class Videos:
                 "data": f"{len(table)} labelled videos",
                 "stalled": int(table["stalled"].sum()),
                 "without_roi": n_failed,
+                "undecidable": n_undecidable,
                 "fold": f"{self.fold} of {self.n_folds}, stratified by {strata}",
             },
             notes=NOTES,

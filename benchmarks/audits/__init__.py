@@ -1,0 +1,1 @@
+"""The audits behind `phantom_audit.py`: one file each."""

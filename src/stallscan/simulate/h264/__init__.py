@@ -1,0 +1,1 @@
+"""What H.264 does to a picture, without a codec library or a bit stream."""
