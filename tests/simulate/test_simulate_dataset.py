@@ -346,7 +346,7 @@ BAD_OPTIONS = {
     "seed text": ({"seed": "7"}, ["--seed is '7'", "whole numbers"]),
     "preset": ({"preset": "clog"}, ["--preset is 'clog'", "clean, clogloss, hard, randomised"]),
     "set name": ({"set": ("speed_um=1",)}, ["speed_um=1", "did you mean speed_um_s?"]),
-    "set range": ({"set": ("diameter_um=3,900",)}, ["diameter_um", "900", "384"]),
+    "set range": ({"set": ("diameter_um=3,900",)}, ["diameter_um", "900", "1…9"]),
     "set speed": ({"set": ("speed_um_s=-5,100",)}, ["speed_um_s", "-5"]),
 }
 
@@ -388,3 +388,10 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("text")
     with pytest.raises(OutputConflictError, match=r"out: is a file, .* is a folder; choose"):
         simulate(tmp_path / "out", SMALL, workers=1)
+
+
+def test_settings_that_leave_nothing_to_be_seen_write_nothing(tmp_path: Path) -> None:
+    options = SimulateOptions(n_train=0, n_test=1, set=("plasma_photons=0.5", "read_noise=60"))
+    with pytest.raises(OptionError, match=r"no vessel could be seen .*plasma_photons"):
+        simulate(tmp_path / "out", options, workers=1)
+    assert not (tmp_path / "out").exists()

@@ -71,7 +71,7 @@ def test_gifs_are_named_and_come_in_their_share() -> None:
     gifs = [r for r in found if r.words == ("gif",)]
     assert len(gifs) / 400 == pytest.approx(0.3, abs=0.07)
     for recording in found:
-        assert 16 <= recording.crf <= 24
+        assert 14 <= recording.crf <= 20
         if recording.words:
             assert 0.5 <= recording.scale <= 0.9 and 24 <= recording.levels <= 64
         else:

@@ -127,10 +127,13 @@ def simulate(
 
     Raises:
         OutputConflictError: the folder belongs to another data set.
-        OptionError: the folder cannot be written, or ``workers`` is below 1.
+        OptionError: the folder cannot be written, ``workers`` is below 1, or the settings leave
+            nothing to be seen.
     """
     if workers is not None and workers < 1:
         raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
+    if options.set:
+        _probe(options)
     identity = dataclasses.asdict(options)
     with open_output(out, command="simulate", options=identity, overwrite=overwrite) as run:
         if run.state is manifest.State.COMPLETE:
@@ -139,6 +142,18 @@ def simulate(
         else:
             _write(out, options, workers or os.cpu_count() or 1, run, progress)
     return out
+
+
+def _probe(options: SimulateOptions) -> None:
+    """Draw one scene, before anything is written: ranges may be allowed and yet show nothing.
+
+    Raises:
+        OptionError: no vessel can be seen.
+    """
+    from stallscan.simulate.scene import sample_scene
+
+    rng = np.random.default_rng(options.seed)
+    sample_scene(rng, State.FLOWING, load_settings(options.preset, options.set))
 
 
 def _write(

@@ -225,7 +225,7 @@ def _paint_tube(
 def _add_spots(light: Float32, scene: Scene, box: Box) -> None:
     """Specks and halos: bells in all three directions."""
     spots = scene.spots
-    reach = 3 * spots[:, [3, 4, 4]]
+    reach = 3 * spots[:, [3, 4, 4]] + 2
     near = (spots[:, :3] + reach > box[:3]) & (spots[:, :3] - reach < box[3:])
     for z, y, x, depth, radius, grey in spots[near.all(axis=1)]:
         spans = []

@@ -32,7 +32,7 @@ from stallscan.types import Label
 HEIGHT, WIDTHS = 384, (512, 418)
 """Of the competition's frames; about 1 % are narrow."""
 _N_TRAINS = 5
-_MOST_TRIES = 200
+_MOST_TRIES = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -85,7 +85,7 @@ class Settings:
     slice_s: Range = Range(0.8, 1.1)
     line_share: Range = Range(0.1, 1.0)
     """Part of a line's time during which one pixel collects light (averaging of passes)."""
-    axial_fwhm_um: Range = Range(1.4, 3.8)
+    axial_fwhm_um: Range = Range(1.2, 3.4)
     axial_growth: Range = Range(0.0, 0.006)
     """Broadening a µm of depth, relative."""
     lateral_fwhm_um: Range = Range(0.5, 1.0)
