@@ -89,7 +89,7 @@ class Settings:
     axial_growth: Range = Range(0.0, 0.006)
     """Broadening a µm of depth, relative."""
     lateral_fwhm_um: Range = Range(0.5, 1.0)
-    plasma_grey: Range = Range(180, 520, log=True)
+    plasma_grey: Range = Range(220, 600, log=True)
     """Grey level of plasma in a wide vessel after the lab's stretch; above 255 saturates."""
     plasma_photons: Range = Range(18, 120, log=True)
     """Photons a pixel there."""
