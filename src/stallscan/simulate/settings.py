@@ -98,7 +98,7 @@ class Settings:
     """Spread of the offsets of lines, grey levels."""
     streak_px: Range = Range(0.7, 1.5)
     """Width of the detector's answer along the line, standard deviation."""
-    background: Range = Range(0.015, 0.12, log=True)
+    background: Range = Range(0.01, 0.07, log=True)
     """Light of the tissue, in plasma."""
     haze: Range = Range(0.1, 0.5)
     """Slow changes of background and illumination over the field, relative."""
