@@ -92,14 +92,13 @@ def phantom_roi(
     else:
         array = render(scene, box, rng)
     coverage, filled = _line(scene, box)
-    pitch = scene.microscope.out_pitch_um
     volume = Volume(
         array=array,
         mask=filled,
         line=coverage >= 0.5,
         box=box,
         source="phantom",
-        voxel_size_um=(truth.z_step_um, pitch[1] / scene.recording.scale, truth.pixel_um),
+        voxel_size_um=(truth.z_step_um, truth.pixel_um, truth.pixel_um),
     )
     return volume, truth
 
