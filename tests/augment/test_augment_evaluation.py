@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, zoom
 
-from stallscan.augment import FLIPS, Preprocessing, flip, preprocess
+from stallscan.augment import FLIPS, Preprocessing, mirrored, preprocess
 from stallscan.augment.evaluation import CHANNELS, to_grey
 from stallscan.roi import Volume
 from stallscan.types import Box
@@ -178,10 +178,10 @@ def test_a_mirrored_volume_gives_the_mirrored_input(axes: tuple[int, ...]) -> No
     mask = np.random.default_rng(1).random((20, 24)) > 0.5
     preprocessing = Preprocessing(size=(16, 32, 32))
     plain = preprocess(volume_of(noise(), mask), preprocessing)
-    mirrored = flip(noise()[..., 0], axes)[..., None]
+    turned = mirrored(noise()[..., 0], axes)[..., None]
     plane_axes = tuple(axis for axis in axes if axis != -3)
-    found = preprocess(volume_of(mirrored, flip(mask, plane_axes)), preprocessing)
-    np.testing.assert_allclose(found, flip(plain, axes), atol=1e-4)
+    found = preprocess(volume_of(turned, mirrored(mask, plane_axes)), preprocessing)
+    np.testing.assert_allclose(found, mirrored(plain, axes), atol=1e-4)
 
 
 # --- Mask -------------------------------------------------------------------------------------

@@ -1,11 +1,38 @@
-"""What happens to a volume before a network sees it."""
+"""Volumentations: 3D augmentation, and what happens to a volume before a network sees it.
+
+Stands alone: `import stallscan.augment as volumentations` and the pipelines of volumentations-3D
+run, repaired and faster.
+"""
 
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "compose": ["Compose", "OneOf", "SomeOf"],
+        "elastic_transform": ["ElasticTransform"],
         "evaluation": ["Preprocessing", "preprocess"],
-        "mirror": ["FLIPS", "flip", "random_mirror"],
+        "flip": ["Flip"],
+        "frame_jitter": ["FrameJitter"],
+        "gaussian_noise": ["GaussianNoise"],
+        "grid_dropout": ["GridDropout"],
+        "mirror": ["FLIPS", "mirrored"],
+        "normalize": ["Normalize"],
+        "poisson_gamma": ["PoissonGamma"],
+        "presets": ["PRESETS", "preset"],
+        "random_crop_from_borders": ["RandomCropFromBorders"],
+        "random_drop_plane": ["RandomDropPlane"],
+        "random_frame_drop": ["RandomFrameDrop"],
+        "random_gamma": ["RandomGamma"],
+        "random_rotate90": ["RandomRotate90"],
+        "random_shift": ["RandomShift"],
+        "registry": ["from_dict", "from_yaml", "to_yaml", "transform_class"],
+        "resize": ["Resize"],
+        "rotate": ["Rotate"],
+        "row_noise": ["RowNoise"],
+        "sampling": ["sample_rng"],
+        "time_reverse": ["TimeReverse"],
+        "to_float": ["FromFloat", "ToFloat"],
+        "transpose": ["Transpose"],
     },
 )

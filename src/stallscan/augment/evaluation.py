@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stallscan.roi.volume import Volume
+from stallscan.errors import OptionError
+
+if TYPE_CHECKING:
+    from stallscan.roi.volume import Volume
 
 CHANNELS = ("grey", "change", "mask")
 """What a channel of the input can be: standardised grey; its change from slice to slice, on the
@@ -18,7 +21,12 @@ same scale; the filled outline (0 and 1)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """How a volume becomes the input of a network.
+    """How a volume becomes the input of a network; called, it does so.
+
+    The grey is the luma of RGB, resized with half-pixel centres (averaging where a slice shrinks,
+    linear where it grows, linear along z), minus its mean, over its standard deviation. The change
+    is taken between the slices of the stack itself, before the depth is resized: moving cells show
+    from one slice to the next, and interpolated slices would hide that.
 
     Attributes:
         size: ``(z, y, x)`` of the input.
@@ -40,24 +48,54 @@ class Preprocessing:
         """From JSON, where tuples are lists."""
         return cls(**{key: tuple(value) for key, value in fields.items()})
 
+    def __call__(
+        self, *, image: NDArray[np.uint8], mask: NDArray[Any] | None = None, rng: object = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """A volume as the network wants it; called as the augmenting pipelines are.
+
+        Args:
+            image: ``(z, y, x)`` or ``(z, y, x, c)`` uint8 with c 1 or 3.
+            mask: the filled outline, ``(y, x)``, or ``(z, y, x)`` once it has been augmented; only
+                the channel ``mask`` needs it.
+            rng: taken and not used: nothing is random here.
+
+        Returns:
+            ``image``: ``(channels, z, y, x)`` float32.
+
+        Raises:
+            OptionError: an image or a mask that does not fit.
+        """
+        array = image if image.ndim == 4 else image[..., None]
+        if array.ndim != 4 or array.shape[3] not in (1, 3) or array.dtype != np.uint8:
+            raise OptionError(
+                f"image is {image.dtype} of shape {image.shape}, allowed are (z, y, x), "
+                "(z, y, x, 1) and (z, y, x, 3) of uint8"
+            )
+        if "mask" in self.channels:
+            if mask is None:
+                raise OptionError("the channel mask needs mask=, the filled outline (y, x)")
+            if mask.shape not in (array.shape[1:3], array.shape[:3]):
+                raise OptionError(
+                    f"mask has the shape {mask.shape}, allowed are {array.shape[1:3]} and "
+                    f"{array.shape[:3]}"
+                )
+        return {"image": _network_input(array, mask, self)}
+
 
 def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Resize a ROI and standardise its grey.
-
-    The grey is the luma of RGB, resized with half-pixel centres (averaging where a slice shrinks,
-    linear where it grows, linear along z), minus its mean, over its standard deviation. The change
-    is taken between the slices of the stack itself, before the depth is resized: moving cells show
-    from one slice to the next, and interpolated slices would hide that.
-
-    Args:
-        volume: the ROI, ``(z, y, x, c)`` uint8 with c 1 or 3.
-        preprocessing: size and channels.
+    """Resize a ROI and standardise its grey: ``preprocessing(image=…, mask=…)`` of a `Volume`.
 
     Returns:
         ``(c, z, y, x)`` float32.
     """
+    return preprocessing(image=volume.array, mask=volume.mask)["image"]
+
+
+def _network_input(
+    array: NDArray[np.uint8], mask: NDArray[Any] | None, preprocessing: Preprocessing
+) -> NDArray[np.float32]:
     depth, height, width = preprocessing.size
-    flat = _resize_plane(to_grey(volume.array), (height, width))  # (native z, y, x)
+    flat = _resize_plane(to_grey(array), (height, width))  # (native z, y, x)
     spread = max(float(flat.std()), 1.0)
     planes: dict[str, NDArray[np.float32]] = {}
     if "grey" in preprocessing.channels:
@@ -65,8 +103,14 @@ def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float
     if "change" in preprocessing.channels:
         planes["change"] = _resize_depth(_change(flat) / spread, depth)
     if "mask" in preprocessing.channels:
-        mask = _resize_plane(volume.mask[None].astype(np.uint8), (height, width))
-        planes["mask"] = np.broadcast_to(mask, preprocessing.size)
+        assert mask is not None
+        one_plane = mask.ndim == 2
+        stack = (mask[None] if one_plane else mask).astype(np.uint8)
+        outline = _resize_plane(stack, (height, width))
+        if one_plane:
+            planes["mask"] = np.broadcast_to(outline, preprocessing.size)
+        else:
+            planes["mask"] = _resize_depth(outline, depth)
     return np.stack([planes[channel] for channel in preprocessing.channels])
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stallscan.augment.evaluation import Preprocessing, preprocess
-from stallscan.augment.mirror import FLIPS, flip
+from stallscan.augment.mirror import FLIPS, mirrored
 from stallscan.errors import CheckpointError
 from stallscan.inference.options import PredictOptions
 from stallscan.models.card import ModelCard
@@ -84,7 +84,9 @@ class Predictor:
         The flips of one vessel are a batch, and nothing else is in it: a probability never depends
         on the other videos of a run.
         """
-        copies = np.stack([flip(inputs, axes) for axes in FLIPS[: self.flips]])  # (n, c, z, y, x)
+        copies = np.stack(
+            [mirrored(inputs, axes) for axes in FLIPS[: self.flips]]
+        )  # (n, c, z, y, x)
         batch = torch.from_numpy(copies).to(memory_format=torch.channels_last_3d)
         probability = round(torch.sigmoid(self.model(batch).double()).mean().item(), 6)
         return Prediction(probability=probability, stalled=int(probability >= self.threshold))

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stallscan.augment.evaluation import preprocess
-from stallscan.augment.mirror import random_mirror
+from stallscan.augment.presets import preset
 from stallscan.simulate.phantom import phantom_roi
 from stallscan.simulate.settings import PRESETS
 from stallscan.training.recipe import Recipe
@@ -20,6 +19,7 @@ from stallscan.training.samples import (
     VALIDATION_STREAM,
     SampleKey,
     TrainingSet,
+    network_input,
 )
 from stallscan.types import Label
 
@@ -55,12 +55,13 @@ class PhantomRois(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         seed: of the run.
-        recipe: decides the phantom's presets and Volume → network input.
+        recipe: decides the phantom's presets, the augmentation and Volume → network input.
     """
 
     def __init__(self, seed: int, recipe: Recipe) -> None:
         self.seed = seed
         self.preprocessing = recipe.preprocessing
+        self.augmentation = preset(recipe.augmentation) if recipe.augmentation else None
         self.settings = {
             TRAIN_STREAM: PRESETS[recipe.phantom],
             VALIDATION_STREAM: PRESETS[recipe.validation_phantom],
@@ -70,10 +71,10 @@ class PhantomRois(Dataset[tuple[Tensor, Tensor]]):
         """``(c, z, y, x)`` float32 and the label, a float32 scalar."""
         where = (self.seed, key.stream, key.epoch, key.number)
         volume, _ = phantom_roi(where, key.label, self.settings[key.stream])
-        array = preprocess(volume, self.preprocessing)
-        if key.stream == TRAIN_STREAM:
-            array = random_mirror(array, np.random.default_rng((*where, 1)))
-        return torch.from_numpy(array), torch.tensor(float(key.label))
+        augmentation = self.augmentation if key.stream == TRAIN_STREAM else None
+        rng = np.random.default_rng((*where, 1))
+        array = network_input(volume, augmentation, self.preprocessing, rng)
+        return array, torch.tensor(float(key.label))
 
 
 def validation_keys(n: int) -> list[SampleKey]:

@@ -19,6 +19,8 @@ class Recipe:
         architecture: registry name of the network.
         model_options: arguments of `stallscan.models.create_model`.
         preprocessing: Volume → network input.
+        augmentation: preset of `stallscan.augment` for training samples; None shows them as they
+            are.
         phantom: preset of the phantoms that it trains on, `stallscan.simulate.PRESETS`.
         validation_phantom: preset of those that it is validated on.
         batch_size: samples in a batch.
@@ -35,6 +37,7 @@ class Recipe:
     architecture: str
     model_options: dict[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing
+    augmentation: str | None = "heavy"
     phantom: str = "randomised"
     validation_phantom: str = "clogloss"
     batch_size: int = 16

@@ -14,11 +14,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stallscan.augment.evaluation import Preprocessing, preprocess
-from stallscan.augment.mirror import random_mirror
+from stallscan.augment.presets import preset
 from stallscan.errors import TableError, TrainingError
 from stallscan.training.recipe import Recipe
-from stallscan.training.samples import VALIDATION_STREAM, SampleKey, TrainingSet
+from stallscan.training.samples import (
+    VALIDATION_STREAM,
+    SampleKey,
+    TrainingSet,
+    network_input,
+)
 from stallscan.types import Label
 
 if TYPE_CHECKING:
@@ -121,7 +125,7 @@ class Videos:
                         "another fold, fewer folds, or label more videos"
                     )
         return TrainingSet(
-            dataset=StoreRois(store, training, validation, seed, recipe.preprocessing),
+            dataset=StoreRois(store, training, validation, seed, recipe),
             validation=[
                 SampleKey(VALIDATION_STREAM, 0, index, label)
                 for index, (_, label) in enumerate(validation)
@@ -185,7 +189,7 @@ class StoreRois(Dataset[tuple[Tensor, Tensor]]):
         training: names and labels to draw from.
         validation: names and labels, taken by number.
         seed: of the run.
-        preprocessing: Volume → network input.
+        recipe: decides the augmentation and Volume → network input.
     """
 
     def __init__(
@@ -194,13 +198,14 @@ class StoreRois(Dataset[tuple[Tensor, Tensor]]):
         training: Sequence[Labelled],
         validation: Sequence[Labelled],
         seed: int,
-        preprocessing: Preprocessing,
+        recipe: Recipe,
     ) -> None:
         self.store = store
         self.names = {label: [name for name, of in training if of is label] for label in Label}
         self.validation = list(validation)
         self.seed = seed
-        self.preprocessing = preprocessing
+        self.preprocessing = recipe.preprocessing
+        self.augmentation = preset(recipe.augmentation) if recipe.augmentation else None
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         """``(c, z, y, x)`` float32 and the label, a float32 scalar."""
@@ -212,7 +217,6 @@ class StoreRois(Dataset[tuple[Tensor, Tensor]]):
             name = names[int(rng.integers(len(names)))]
         volume = self.store[name].volume
         assert volume is not None, f"{name} has no ROI"  # those were left out
-        array = preprocess(volume, self.preprocessing)
-        if key.stream != VALIDATION_STREAM:
-            array = random_mirror(array, rng)
-        return torch.from_numpy(array), torch.tensor(float(key.label))
+        augmentation = None if key.stream == VALIDATION_STREAM else self.augmentation
+        array = network_input(volume, augmentation, self.preprocessing, rng)
+        return array, torch.tensor(float(key.label))

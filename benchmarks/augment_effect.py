@@ -1,0 +1,201 @@
+"""What augmentation is worth: the default recipe with it and without, on a set that runs out.
+
+Run as `python benchmarks/augment_effect.py [--arms none mirror3 heavy] [--seeds 3] [--jobs 2]`.
+The phantom's endless set shows nothing twice and so hides what augmentation is for; here a run sees
+a few hundred ROIs again and again, as a lab with few labelled videos would. All arms have the same
+ROIs, budget, validation set (which picks the epoch) and test set (which picks nothing); a seed
+decides first weights, batches and augmentation. The network is the default recipe's on a smaller
+input, so that nine runs take less than an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.utils.data import Dataset
+
+from stallscan.augment import Preprocessing, preset
+from stallscan.models.checkpoint import load_checkpoint
+from stallscan.roi.volume import Volume
+from stallscan.simulate import PRESETS, phantom_roi
+from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
+from stallscan.training.run import train
+from stallscan.training.samples import (
+    TRAIN_STREAM,
+    VALIDATION_STREAM,
+    SampleKey,
+    TrainingSet,
+    network_input,
+)
+from stallscan.types import Box, Label
+
+SETS = {"train": 501, "validation": 502, "test": 503}
+"""Seeds of the sets: none is used by any other script."""
+
+
+def render(where: tuple[str, int, str]) -> dict[str, Any]:
+    """One ROI of a set: grey levels, outline, label (stalled ones in turn)."""
+    name, number, phantom = where
+    label = Label(number % 2)
+    volume, _ = phantom_roi((SETS[name], number), label, PRESETS[phantom])
+    return {"array": volume.array, "mask": volume.mask, "label": int(label)}
+
+
+def rendered(name: str, n: int, phantom: str, work: Path) -> list[tuple[Volume, Label]]:
+    """A set, from the folder of work if it lies there."""
+    path = work / f"{name}-{phantom}-{n}.npz"
+    if not path.exists():
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            rows = list(pool.map(render, [(name, k, phantom) for k in range(n)], chunksize=4))
+        arrays = {f"{key}{k}": row[key] for k, row in enumerate(rows) for key in row}
+        np.savez_compressed(path, **arrays)
+    with np.load(path) as stored:
+        return [(_volume(stored[f"array{k}"], stored[f"mask{k}"]), Label(k % 2)) for k in range(n)]
+
+
+def _volume(array: Any, mask: Any) -> Volume:
+    box = Box(0, 0, 0, *array.shape[:3])
+    line = np.zeros_like(mask)
+    return Volume(array=array, mask=mask, line=line, box=box, source="phantom")
+
+
+class Fixed(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """A set that runs out: a key draws one of its ROIs."""
+
+    def __init__(self, work: Path, sizes: dict[str, int], recipe: Recipe, seed: int) -> None:
+        self.train = rendered("train", sizes["train"], recipe.phantom, work)
+        self.fixed = rendered("validation", sizes["validation"], recipe.validation_phantom, work)
+        self.recipe, self.seed = recipe, seed
+        self.augmentation = preset(recipe.augmentation) if recipe.augmentation else None
+
+    def __getitem__(self, key: SampleKey) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng((self.seed, key.stream, key.epoch, key.number))
+        augmentation = None
+        if key.stream == TRAIN_STREAM:
+            # Sets alternate between the labels.
+            number = 2 * int(rng.integers(len(self.train) // 2)) + int(key.label)
+            (volume, _), augmentation = self.train[number], self.augmentation
+        else:
+            volume, _ = self.fixed[key.number]
+        array = network_input(volume, augmentation, self.recipe.preprocessing, rng)
+        return array, torch.tensor(float(key.label))
+
+
+class Source:
+    """A run on the fixed set."""
+
+    def __init__(self, work: Path, sizes: dict[str, int]) -> None:
+        self.work, self.sizes = work, sizes
+
+    def identity(self) -> dict[str, Any]:
+        """How many ROIs there are."""
+        return dict(self.sizes)
+
+    def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
+        """The sets, rendered before."""
+        keys = [
+            SampleKey(VALIDATION_STREAM, 0, k, Label(k % 2)) for k in range(recipe.n_validation)
+        ]
+        dataset = Fixed(self.work, self.sizes, recipe, seed)
+        return TrainingSet(dataset=dataset, validation=keys, description=self.sizes, notes="")
+
+
+def one_run(job: tuple[str, int, argparse.Namespace]) -> dict[str, Any]:
+    """Train one arm with one seed, and score the chosen epoch on the test set."""
+    arm, seed, args = job
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    recipe = replace(
+        RECIPES["cpu-small"],
+        augmentation=None if arm == "none" else arm,
+        preprocessing=Preprocessing(size=tuple(args.size)),
+        max_epochs=args.epochs,
+        patience=args.epochs,
+        batches_per_epoch=args.batches,
+        n_validation=args.n_validation,
+    )
+    name = f"{arm}-{seed}"
+    RECIPES[name] = recipe
+    sizes = {"train": args.n_train, "validation": args.n_validation}
+    options = TrainOptions(recipe=name, seed=seed, workers=0, device="cpu")
+    run_dir = args.work / name
+    train(run_dir, options, source=Source(args.work, sizes), progress=False)
+    history = pd.read_csv(run_dir / "history.csv")
+    model = load_checkpoint(run_dir)[0].eval()
+    test = rendered("test", args.n_test, recipe.validation_phantom, args.work)
+    rng = np.random.default_rng(0)
+    logits = []
+    with torch.inference_mode():
+        for volume, _ in test:
+            array = network_input(volume, None, recipe.preprocessing, rng)
+            logits.append(float(model(array[None])))
+    best = history.loc[history["val_auc"].idxmax()]
+    return {
+        "augmentation": arm,
+        "seed": seed,
+        "best_epoch": int(best["epoch"]),
+        "train_loss_last": round(float(history["train_loss"].iloc[-1]), 4),
+        "validation_auc_best": round(float(best["val_auc"]), 4),
+        "validation_auc_last": round(float(history["val_auc"].iloc[-1]), 4),
+        "test_auc": round(float(roc_auc_score([label for _, label in test], logits)), 4),
+        "seconds": round(float(history["seconds"].sum())),
+    }
+
+
+def results(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Rows as runs end, in order: all arms of a seed, then the next seed."""
+    jobs = [(arm, seed, args) for seed, arm in itertools.product(range(args.seeds), args.arms)]
+    with ProcessPoolExecutor(args.jobs) as pool:
+        yield from pool.map(one_run, jobs)
+
+
+def main() -> None:
+    """Run all arms and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arms", nargs="+", default=["none", "mirror3", "winner_v20", "heavy"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--n-train", type=int, default=1600, help="ROIs that are seen")
+    parser.add_argument("--n-validation", type=int, default=300)
+    parser.add_argument("--n-test", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--batches", type=int, default=40, help="batches of 16 in an epoch")
+    parser.add_argument("--size", type=int, nargs=3, default=(32, 48, 48), metavar=("Z", "Y", "X"))
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
+    parser.add_argument("--work", type=Path, default=Path("runs/augment_effect"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("benchmarks/results/augment-effect-cpu.csv")
+    )
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    phantom, judged = RECIPES["cpu-small"].phantom, RECIPES["cpu-small"].validation_phantom
+    rendered("train", args.n_train, phantom, args.work)  # once, before the runs need them
+    rendered("validation", args.n_validation, judged, args.work)
+    rendered("test", args.n_test, judged, args.work)
+    with args.out.open("w", newline="") as file:
+        writer = None
+        for row in results(args):
+            writer = writer or csv.DictWriter(file, list(row))
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            print(row, flush=True)
+    table = pd.read_csv(args.out).groupby("augmentation", sort=False)
+    print(table[["validation_auc_best", "test_auc", "train_loss_last"]].agg(["mean", "std"]))
+
+
+if __name__ == "__main__":
+    main()

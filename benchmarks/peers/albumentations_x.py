@@ -1,0 +1,82 @@
+"""AlbumentationsX (AGPL-3.0, for comparison only): uint8 volumes, its 2D transforms where faster.
+
+Crop and resize are one transform, whose crop keeps between 0.7³ and all of the volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib.metadata import version
+
+import albumentations as A
+from _worker import Augment, Contender, serve
+
+STD = (0.0, math.sqrt(5) / 255)
+SIDES = dict.fromkeys(("crop_left", "crop_right", "crop_top", "crop_bottom"), 0.15)
+
+
+def bend(p: float) -> A.ElasticTransform3D:
+    """Up to an eighth of the extent, as with σ of a quarter."""
+    return A.ElasticTransform3D(displacement_range=(0, 0.125), control_grid_shape=(5, 5), p=p)
+
+
+def alone(transform: Callable) -> Augment:
+    """A transform or pipeline on volumes."""
+    return lambda volume: transform(volume=volume)["volume"]
+
+
+def pipeline(shape: tuple[int, ...], size: tuple[int, ...]) -> Augment:
+    """All but dropped planes."""
+    crop = A.RandomResizedCrop3D(size, scale=(0.7**3, 1), p=0.4)
+    return alone(
+        A.Compose(
+            [
+                A.Rotate(angle_range=(-10, 10), p=0.3),
+                bend(0.1),
+                A.OneOf([crop, A.Resize3D(size, p=0.6)], p=1),
+                A.Flip3D(p=1),  # each axis with p = 1/2
+                A.RandomRotate90_3D(axis_pairs=((1, 2),), p=0.5),
+                A.GaussNoise(std_range=STD, per_channel=True, p=0.2),
+                A.RandomGamma(gamma_range=(50, 150), p=0.2),
+            ]
+        )
+    )
+
+
+def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
+    """See `Contender.transforms`."""
+    return {
+        "Rotate": lambda: alone(A.Rotate(angle_range=(-10, 10), p=1)),
+        "ElasticTransform": lambda: alone(bend(1)),
+        "RandomCropFromBorders": lambda: alone(A.RandomCropFromBorders(**SIDES, p=1)),
+        "Resize": lambda: alone(A.Resize3D(size, p=1)),
+        "Flip 0": lambda: alone(A.Flip3D(axes=(0,), flip_axes=(0,), p=1)),
+        "Flip 1": lambda: alone(A.VerticalFlip(p=1)),
+        "Flip 2": lambda: alone(A.Flip3D(axes=(2,), flip_axes=(2,), p=1)),
+        "RandomRotate90": lambda: alone(A.RandomRotate90_3D(axis_pairs=((1, 2),), p=1)),
+        "GaussianNoise": lambda: alone(A.GaussNoise(std_range=STD, per_channel=True, p=1)),
+        "RandomGamma": lambda: alone(A.RandomGamma(gamma_range=(50, 150), p=1)),
+        "GridDropout": lambda: alone(A.GridDropout(ratio=0.5, random_offset=False, p=1)),
+        "Transpose": lambda: alone(A.Transpose(p=1)),
+        "Normalize": lambda: alone(A.Normalize(normalization="image", p=1)),
+        "ToFloat": lambda: alone(A.ToFloat(max_value=255, p=1)),
+        "FromFloat": lambda: alone(A.FromFloat(max_value=255, p=1)),
+    }
+
+
+if __name__ == "__main__":
+    serve(
+        Contender(
+            name=f"AlbumentationsX {version('albumentationsx')}",
+            licence="AGPL-3.0-only",
+            pipeline=pipeline,
+            transforms=transforms,
+            notes={
+                "pipeline": "without dropped planes",
+                "Rotate": "2D, the same in all frames",
+                "RandomCropFromBorders": "y and x only",
+                "GridDropout": "2D, the same in all frames",
+            },
+        )
+    )

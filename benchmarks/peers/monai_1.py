@@ -1,0 +1,104 @@
+"""MONAI: array transforms on tensors without metadata; its lazy mode is slower here.
+
+The elastic transform is RandSmoothDeform, a coarse random field: Rand3DElastic smooths a full one
+and takes 20 times as long. Crops are of random size, to 0.7 of each axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import monai
+import monai.transforms as M
+import numpy as np
+import torch
+from _worker import Augment, Contender, serve
+from numpy.typing import NDArray
+
+ANGLE = math.radians(10)
+
+
+def tensor(volume: NDArray) -> torch.Tensor:
+    """``(c, z, y, x)``, a view."""
+    return torch.from_numpy(volume).permute(3, 0, 1, 2)
+
+
+def rotate(prob: float) -> M.RandRotate:
+    """About the frame axis."""
+    return M.RandRotate(range_x=ANGLE, prob=prob, mode="bilinear", padding_mode="zeros")
+
+
+def deform(shape: tuple[int, ...], prob: float) -> M.RandSmoothDeform:
+    """Up to an eighth of the extent, as with σ of a quarter."""
+    return M.RandSmoothDeform(
+        spatial_size=shape[:3],
+        rand_size=(7, 7, 7),
+        field_mode="trilinear",
+        align_corners=True,
+        prob=prob,
+        def_range=0.25,
+        grid_mode="bilinear",
+        grid_padding_mode="zeros",
+    )
+
+
+def pipeline(shape: tuple[int, ...], size: tuple[int, ...]) -> Augment:
+    """All but dropped planes."""
+    compose = M.Compose(
+        [
+            lambda volume: tensor(volume).float(),
+            rotate(0.3),
+            deform(shape, 0.1),
+            M.OneOf([M.RandScaleCrop(0.7, 1.0, random_size=True), M.Identity()], [0.4, 0.6]),
+            M.Resize(size, mode="trilinear"),
+            M.RandFlip(0.5, 0),
+            M.RandFlip(0.5, 1),
+            M.RandFlip(0.5, 2),
+            M.RandRotate90(0.5, 3, (1, 2)),
+            M.RandGaussianNoise(0.2, 0, math.sqrt(5)),
+            M.RandAdjustContrast(0.2, (0.5, 1.5)),
+        ]
+    )
+    return compose
+
+
+def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
+    """See `Contender.transforms`."""
+
+    def alone(transform: Callable) -> Callable[[], Augment]:
+        return lambda: lambda volume: transform(tensor(volume))
+
+    return {
+        "Rotate": alone(rotate(1)),
+        "ElasticTransform": alone(deform(shape, 1)),
+        "RandomCropFromBorders": alone(M.RandScaleCrop(0.7, 1.0, random_size=True)),
+        "Resize": alone(M.Resize(size, mode="trilinear")),
+        "Flip 0": alone(M.RandFlip(1, 0)),
+        "Flip 1": alone(M.RandFlip(1, 1)),
+        "Flip 2": alone(M.RandFlip(1, 2)),
+        "RandomRotate90": alone(M.RandRotate90(1, 3, (1, 2))),
+        "GaussianNoise": alone(M.RandGaussianNoise(1, 0, math.sqrt(5))),
+        "RandomGamma": alone(M.RandAdjustContrast(1, (0.5, 1.5))),
+        "Transpose": alone(M.Transpose((0, 1, 3, 2))),
+        "Normalize": alone(M.NormalizeIntensity()),
+        "ToFloat": alone(M.ScaleIntensityRange(0, 255, 0, 1)),
+        "FromFloat": alone(M.ScaleIntensityRange(0, 1, 0, 255, clip=True, dtype=np.uint8)),
+    }
+
+
+if __name__ == "__main__":
+    monai.data.set_track_meta(False)
+    serve(
+        Contender(
+            name=f"MONAI {monai.__version__}",
+            licence="Apache-2.0",
+            pipeline=pipeline,
+            transforms=transforms,
+            notes={
+                "pipeline": "without dropped planes",
+                "ElasticTransform": "RandSmoothDeform",
+                "RandomCropFromBorders": "RandScaleCrop",
+            },
+        )
+    )

@@ -1,0 +1,68 @@
+"""Ours: uint8 in, uint8 out, repaired where volumentations errs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from _worker import Augment, Contender, serve
+
+import stallscan
+from stallscan import augment
+
+RNG = np.random.default_rng(0)
+
+
+def called(augmentation: Callable) -> Augment:
+    """With the one generator, so that no draw comes twice."""
+    return lambda volume: augmentation(image=volume, rng=RNG)["image"]
+
+
+def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
+    """All of them; the parameters of the pipeline where they are in it, else the defaults."""
+
+    def make(name: str, *arguments: object) -> Callable[[], Augment]:
+        return lambda: called(getattr(augment, name)(*arguments, p=1.0))
+
+    return {
+        "Rotate": make("Rotate", (-10, 10), (0, 0), (0, 0)),
+        "ElasticTransform": make("ElasticTransform", (0, 0.25)),
+        "RandomDropPlane": make("RandomDropPlane", 0.1, (0, 1, 2)),
+        "RandomCropFromBorders": make("RandomCropFromBorders", 0.15),
+        "Resize": make("Resize", size),
+        "Flip 0": make("Flip", 0),
+        "Flip 1": make("Flip", 1),
+        "Flip 2": make("Flip", 2),
+        "RandomRotate90": make("RandomRotate90", (1, 2)),
+        "GaussianNoise": make("GaussianNoise", (0, 5)),
+        "RandomGamma": make("RandomGamma", (50, 150)),
+        "GridDropout": make("GridDropout", 0.5),
+        "Transpose": make("Transpose", (0, 2, 1)),
+        "Normalize": make("Normalize"),
+        "ToFloat": make("ToFloat"),
+        "FromFloat": make("FromFloat"),
+        "TimeReverse": make("TimeReverse"),
+        "RandomFrameDrop": make("RandomFrameDrop"),
+        "RandomShift": make("RandomShift"),
+        "FrameJitter": make("FrameJitter"),
+        "RowNoise": make("RowNoise"),
+        "PoissonGamma": make("PoissonGamma"),
+    }
+
+
+def elastic(limits: tuple[float, float]) -> Augment:
+    """See `Contender.elastic`."""
+    return called(augment.ElasticTransform(limits, border_mode="nearest", p=1.0))
+
+
+if __name__ == "__main__":
+    serve(
+        Contender(
+            name=f"stallscan {stallscan.__version__}",
+            licence="MIT",
+            pipeline=lambda shape, size: called(augment.preset("winner_v20", size=size)),
+            transforms=transforms,
+            notes={"TimeReverse": "the peers': Flip 0"},
+            elastic=elastic,
+        )
+    )

@@ -1,0 +1,232 @@
+"""The planner: drawn transforms applied to all targets, as few passes over the voxels as it takes.
+
+Consecutive spatial transforms become one resampling (`_stage`), consecutive tables of uint8 values
+one table. Points and boxes go through every map exactly.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stallscan.augment import _checks
+from stallscan.augment._plan import resample
+from stallscan.augment._transform import Params, Pixel, Shape, Spatial, Transform
+from stallscan.errors import OptionError
+
+Step = tuple[Transform, Params, Shape]
+"""A transform, what it has drawn, and the ``(z, y, x)`` that it meets."""
+Names = tuple[tuple[str, ...], tuple[str, ...]]
+"""Keys of images and of masks."""
+PLACES = ("points", "boxes")
+_WIDTH = {"points": 3, "boxes": 6}
+
+
+def shape_of(targets: dict[str, Any], names: Names) -> Shape:
+    """``(z, y, x)`` of the targets, which must agree.
+
+    Raises:
+        OptionError: an unknown key, no image or mask, or extents that differ.
+    """
+    images, masks = names
+    allowed = (*images, *masks, *PLACES)
+    for key in targets:
+        if key not in allowed:
+            _checks.one_of("target", key, allowed)
+    found: dict[str, Shape] = {}
+    for key in images:
+        if key in targets:
+            found[key] = _extent(_checks.image_array(key, targets[key]))
+    for key in masks:
+        if key in targets:
+            mask = np.asarray(targets[key])
+            fits = mask.dtype.kind in "biu" or mask.dtype in (np.float32, np.float64)
+            if mask.ndim not in (3, 4) or 0 in mask.shape or not fits:
+                raise OptionError(
+                    f"{key} is {mask.dtype} of shape {mask.shape}, allowed are (z, y, x) and "
+                    "(z, y, x, c) of bool, whole numbers, float32 or float64, not empty"
+                )
+            found[key] = _extent(mask)
+    if not found:
+        raise OptionError(f"got {', '.join(targets) or 'nothing'}; give image= or mask=")
+    first, shape = next(iter(found.items()))
+    for key, other in found.items():
+        if other != shape:
+            raise OptionError(
+                f"{key} has the extent {other}, {first} has {shape}; all must have the same "
+                "(z, y, x)"
+            )
+    return shape
+
+
+def run(
+    drawn: Sequence[tuple[Transform, Params]], targets: dict[str, Any], names: Names
+) -> dict[str, Any]:
+    """Apply drawn transforms to targets that `shape_of` has accepted.
+
+    Returns:
+        New arrays under the same keys.
+    """
+    shape = shape_of(targets, names)
+    steps: list[Step] = []
+    for transform, params in drawn:
+        steps.append((transform, params, shape))
+        shape = transform.out_shape(params, shape)
+    images, masks = names
+    result: dict[str, Any] = {}
+    for key, target in targets.items():
+        if key in images:
+            result[key] = _run_image(np.asarray(target), steps)
+        elif key in masks:
+            mask = np.asarray(target)
+            result[key] = _run_mask(mask.astype(mask.dtype.newbyteorder("="), copy=False), steps)
+        else:
+            rows = _rows(key, target)
+            moved = _run_points if key == "points" else _run_boxes
+            result[key] = moved(rows, steps, shape)
+    return result
+
+
+def _extent(array: NDArray[Any]) -> Shape:
+    return array.shape[0], array.shape[1], array.shape[2]
+
+
+def _groups(steps: Sequence[Step]) -> Iterator[tuple[type, list[Step]]]:
+    def kind(step: Step) -> type:
+        for family in (Spatial, Pixel):
+            if isinstance(step[0], family):
+                return family
+        return Transform
+
+    for family, group in itertools.groupby(steps, kind):
+        yield family, list(group)
+
+
+def _run_image(image: NDArray[Any], steps: Sequence[Step]) -> NDArray[Any]:
+    found = image
+    for family, group in _groups(steps):
+        if family is Spatial:
+            found = resample(found, [m for t, params, shape in group for m in t.map(params, shape)])  # type: ignore[attr-defined]
+        else:
+            found = _run_values(found, group)
+    return found.copy(order="C") if np.may_share_memory(found, image) else found
+
+
+def _run_values(image: NDArray[Any], group: Sequence[Step]) -> NDArray[Any]:
+    """Transforms of values; where tables of uint8 follow one another, they are joined."""
+    tables: list[NDArray[np.uint8]] = []
+    waiting: Step | None = None  # the one transform behind a single table
+    for step in (*group, None):
+        more = None
+        if step is not None and image.dtype == np.uint8 and isinstance(step[0], Pixel):
+            more = step[0].table(step[1], len(image))
+        if more is not None:
+            tables.append(more)
+            waiting = step
+            continue
+        if len(tables) == 1 and waiting is not None:
+            image = waiting[0].apply(image, waiting[1])
+        elif tables:
+            image = look_up(image, functools.reduce(_joined, tables))
+        tables, waiting = [], None
+        if step is not None:
+            image = step[0].apply(image, step[1])
+    return image
+
+
+def _joined(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The table of one lookup after another, ``(256,)`` or ``(n_frames, 256)`` each."""
+    if second.ndim == 1:
+        return second[first]
+    if first.ndim == 1:
+        return second[:, first]
+    return np.take_along_axis(second, first.astype(np.intp), axis=1)
+
+
+def look_up(image: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every value by a table ``(256,)``, or by one for each frame ``(n_frames, 256)``."""
+    image = np.ascontiguousarray(image)
+    flat = image.reshape(len(image), -1)
+    out = np.empty_like(flat)
+    if table.ndim == 1:
+        cv2.LUT(flat, table, dst=out)
+    else:
+        for row, values, target in zip(flat, table, out, strict=True):
+            cv2.LUT(row[None], values, dst=target[None])
+    return out.reshape(image.shape)
+
+
+def _run_mask(mask: NDArray[Any], steps: Sequence[Step]) -> NDArray[Any]:
+    found = mask
+    for family, group in _groups(steps):
+        if family is Spatial:
+            maps = [m for t, params, shape in group for m in t.map(params, shape)]  # type: ignore[attr-defined]
+            found = resample(found, maps, labels=True)
+        else:
+            for transform, params, _ in group:
+                found = transform.apply_to_mask(found, params)
+    return found.copy(order="C") if np.may_share_memory(found, mask) else found
+
+
+def _rows(key: str, target: Any) -> NDArray[np.float64]:
+    width = _WIDTH[key]
+    try:
+        rows = np.array(target, np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"{key} are {target!r}, allowed is an array (n, {width}) of numbers"
+        ) from None
+    if rows.size == 0 and rows.ndim < 2:
+        rows = rows.reshape(0, width)
+    if rows.ndim != 2 or rows.shape[1] < width:
+        raise OptionError(
+            f"{key} have the shape {rows.shape}, allowed is (n, {width}); further columns are kept"
+        )
+    wrong = ~np.isfinite(rows[:, :width]).all(axis=1)
+    if key == "boxes":
+        wrong |= (rows[:, 3:6] < rows[:, :3]).any(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        order = (
+            "z0, y0, x0, z1, y1, x1 with each end after its start" if key == "boxes" else "z, y, x"
+        )
+        raise OptionError(f"{key}[{row}] is {rows[row].tolist()}, allowed are finite {order}")
+    return rows
+
+
+def _run_points(
+    points: NDArray[np.float64], steps: Sequence[Step], shape: Shape
+) -> NDArray[np.float64]:
+    """Places of points, also of those that have left the volume."""
+    places = points[:, :3]
+    for transform, params, met in steps:
+        places = transform.apply_to_points(places, params, met)
+    return np.concatenate([places, points[:, 3:]], axis=1)
+
+
+def _run_boxes(
+    boxes: NDArray[np.float64], steps: Sequence[Step], shape: Shape
+) -> NDArray[np.float64]:
+    """The smallest upright boxes around the moved ones, cut at the volume's border.
+
+    A box that has left the volume has no extent along an axis; its row stays.
+    """
+    low, high = boxes[:, :3] - 0.5, boxes[:, 3:6] - 0.5  # edges of voxels
+    # 27 places of each box: corners, middles of edges and faces, for bent ones.
+    shares = np.array(list(itertools.product((0.0, 0.5, 1.0), repeat=3)))  # (27, 3)
+    places = low[:, None] + (high - low)[:, None] * shares  # (n, 27, 3)
+    flat = places.reshape(-1, 3)
+    for transform, params, met in steps:
+        flat = transform.apply_to_points(flat, params, met)
+    places = flat.reshape(places.shape)
+    extents = np.array(shape, np.float64)
+    if len(boxes):
+        low = np.clip(places.min(axis=1) + 0.5, 0, extents)
+        high = np.clip(places.max(axis=1) + 0.5, 0, extents)
+    return np.concatenate([low, high, boxes[:, 6:]], axis=1)

@@ -1,0 +1,107 @@
+"""All transforms by name, and pipelines from and to plain data and YAML."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from stallscan.augment import _checks
+from stallscan.augment._transform import Augmentation, Transform
+from stallscan.augment.compose import Compose, OneOf, SomeOf
+from stallscan.errors import OptionError
+
+MODULES = {
+    "Rotate": "rotate",
+    "ElasticTransform": "elastic_transform",
+    "RandomRotate90": "random_rotate90",
+    "Flip": "flip",
+    "Transpose": "transpose",
+    "TimeReverse": "time_reverse",
+    "RandomCropFromBorders": "random_crop_from_borders",
+    "RandomDropPlane": "random_drop_plane",
+    "RandomFrameDrop": "random_frame_drop",
+    "RandomShift": "random_shift",
+    "Resize": "resize",
+    "GridDropout": "grid_dropout",
+    "GaussianNoise": "gaussian_noise",
+    "PoissonGamma": "poisson_gamma",
+    "RowNoise": "row_noise",
+    "FrameJitter": "frame_jitter",
+    "RandomGamma": "random_gamma",
+    "Normalize": "normalize",
+    "ToFloat": "to_float",
+    "FromFloat": "to_float",
+}
+"""Module of each transform, in the order in which they are listed."""
+
+_PIPELINES: dict[str, type[Compose | OneOf | SomeOf]] = {
+    "Compose": Compose,
+    "OneOf": OneOf,
+    "SomeOf": SomeOf,
+}
+
+
+def transform_class(name: str) -> type[Transform]:
+    """The class of a transform.
+
+    Raises:
+        OptionError: there is none of this name.
+    """
+    _checks.one_of("transform", name, tuple(MODULES))
+    module = importlib.import_module(f"stallscan.augment.{MODULES[name]}")
+    found: type[Transform] = getattr(module, name)
+    return found
+
+
+def from_dict(fields: Mapping[str, Any]) -> Augmentation:
+    """A transform or pipeline from what its `to_dict` gave.
+
+    Raises:
+        OptionError: an unknown name, or options that it does not take.
+    """
+    if not isinstance(fields, Mapping) or "name" not in fields:
+        raise OptionError(f"{fields!r} describes no transform; a mapping with the key name does")
+    options = {key: _tuples(value) for key, value in fields.items() if key != "name"}
+    name = fields["name"]
+    _checks.one_of("name", name, (*_PIPELINES, *MODULES))
+    if name in _PIPELINES:
+        children = fields.get("transforms")
+        if not isinstance(children, (list, tuple)):
+            raise OptionError(f"{name}.transforms is {children!r}, allowed is a list of transforms")
+        options["transforms"] = [from_dict(child) for child in children]
+        try:
+            return _PIPELINES[name](**options)
+        except TypeError as error:
+            raise OptionError(f"{name}: {error}") from None
+    try:
+        return transform_class(name)(**options)
+    except TypeError as error:
+        raise OptionError(f"{name}: {error}") from None
+
+
+def to_yaml(augmentation: Augmentation) -> str:
+    """A pipeline as YAML, to be kept beside what was trained with it."""
+    import yaml
+
+    text: str = yaml.safe_dump(augmentation.to_dict(), sort_keys=False, default_flow_style=None)
+    return text
+
+
+def from_yaml(text: str) -> Augmentation:
+    """A pipeline from YAML; nothing in it can execute.
+
+    Raises:
+        OptionError: no YAML, or no pipeline.
+    """
+    import yaml
+
+    try:
+        fields = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise OptionError(f"not YAML: {error}") from None
+    return from_dict(fields)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value

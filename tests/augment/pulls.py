@@ -1,0 +1,162 @@
+"""An independent, slow reading of what spatial transforms do: dense places, pulled step by step.
+
+Nothing here uses the planner. From what a transform has drawn, the place in the source of every
+voxel of the result is computed in float64; SciPy then interpolates once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion, map_coordinates
+from scipy.spatial.transform import Rotation
+
+from stallscan.augment import Compose
+from stallscan.augment._stage import fuse
+from stallscan.augment._transform import Augmentation, Params, Shape, Transform
+
+Floats = NDArray[np.float64]
+
+
+def coordinates(shape: Shape) -> NDArray[np.float32]:
+    """``(z, y, x, 3)``: every voxel holds its own place; linear, so that interpolation is exact."""
+    return np.moveaxis(np.indices(shape, np.float32), 0, -1).copy()
+
+
+def smooth_volume(shape: Shape, seed: int = 0) -> NDArray[np.uint8]:
+    """``(z, y, x)`` waves of a few voxels' gentle slope, 30 to 225."""
+    rng = np.random.default_rng(seed)
+    grid = np.indices(shape)
+    waves = np.zeros(shape)
+    for _ in range(3):
+        frequency = rng.uniform(-0.25, 0.25, 3)
+        waves += np.cos(np.tensordot(frequency, grid, 1) + rng.uniform(0, 6))
+    return np.rint(127.5 + waves * 32.5).astype(np.uint8)
+
+
+def drawn_as(transform: Transform, params: Params, shape: tuple[int, ...]) -> dict[str, Any]:
+    """A record of a transform, as if it had drawn these parameters."""
+    name = type(transform).__name__
+    return {"shape": list(shape[:3]), "applied": [name], "drawn": params}
+
+
+def in_steps(aug: Augmentation, record: dict[str, Any], key: str, target: Any) -> Any:
+    """A record applied one transform at a time."""
+    for transform, params in aug.steps(record["drawn"]):
+        target = transform.replay(drawn_as(transform, params, target.shape), **{key: target})[key]
+    return target
+
+
+def n_stages(aug: Augmentation, record: dict[str, Any]) -> int:
+    """How many resamplings the planner makes of a record of spatial transforms."""
+    shape = tuple(record["shape"])
+    maps = []
+    for transform, params in aug.steps(record["drawn"]):
+        maps += transform.map(params, shape)
+        shape = transform.out_shape(params, shape)
+    return len(fuse(tuple(record["shape"]), maps))
+
+
+def dense(steps: list[tuple[Transform, Params]], shape: Shape) -> tuple[Floats, NDArray[np.bool_]]:
+    """Place in the source of every voxel of the result, and whether no border was crossed.
+
+    Returns:
+        ``(3, z, y, x)`` and ``(z, y, x)``. Inside a volume is what its voxels cover, up to half a
+        voxel beyond their centres; the places are then those of the nearest centres.
+    """
+    shapes = [shape]
+    for transform, params in steps:
+        shapes.append(transform.out_shape(params, shapes[-1]))
+    places = np.indices(shapes[-1]).astype(np.float64)
+    inside = np.ones(shapes[-1], bool)
+    for (transform, params), before in zip(reversed(steps), reversed(shapes[:-1]), strict=True):
+        flat = _pull(transform, params, before, places.reshape(3, -1))
+        places = flat.reshape(places.shape)
+        last = np.reshape(before, (3, 1, 1, 1)) - 1
+        inside &= ((places > -0.5) & (places < last + 0.5)).all(axis=0)
+        places = np.clip(places, 0, last)
+    return places, inside
+
+
+def interpolated(image: NDArray[Any], places: Floats) -> Floats:
+    """``(z, y, x)`` at places, linear between voxels, the nearest voxel beyond the border."""
+    return map_coordinates(image.astype(np.float64), places, order=1, mode="nearest")
+
+
+def eroded(inside: NDArray[np.bool_], by: int = 2) -> NDArray[np.bool_]:
+    """Without what lies within some voxels of the border or of an edge."""
+    return binary_erosion(inside, np.ones((3, 3, 3)), iterations=by)
+
+
+def filled(aug: Augmentation, record: dict[str, Any]) -> NDArray[np.bool_]:
+    """Where something from beyond a border is, in the planner's result or in that of steps."""
+    white = np.full(record["shape"], 255, np.uint8)
+    planned = aug.replay(record, image=white)["image"]
+    return (planned < 255) | (in_steps(aug, record, "image", white) < 255)
+
+
+def _pull(transform: Transform, params: Params, shape: Shape, places: Floats) -> Floats:
+    """``(3, n)`` places in the result → in the source of this ``(z, y, x)``."""
+    extents = np.array(shape)
+    pulled = places.copy()
+    match type(transform).__name__:
+        case "Flip" | "TimeReverse":
+            for axis in params.get("axes", [0]):
+                pulled[axis] = extents[axis] - 1 - places[axis]
+        case "Transpose":
+            for axis, source in enumerate(params["axes"]):
+                pulled[source] = places[axis]
+        case "RandomRotate90":
+            first, second = params["axes"]
+            for _ in range(params["turns"]):  # np.rot90 once: result[i, j] = source[j, n - 1 - i]
+                extents[[first, second]] = extents[[second, first]]
+            for _ in range(params["turns"]):
+                extents[[first, second]] = extents[[second, first]]
+                one, other = pulled[first].copy(), pulled[second].copy()
+                pulled[first], pulled[second] = other, extents[second] - 1 - one
+        case "RandomCropFromBorders":
+            pulled += np.array([[start] for start, _ in params["kept"]])
+        case "RandomDropPlane":
+            axis = params["axis"]
+            kept = [plane for plane in range(shape[axis]) if plane not in params["dropped"]]
+            pulled[axis] = _between_planes(places[axis], kept)
+        case "RandomFrameDrop":
+            shown = list(range(shape[0]))
+            for lost in params["dropped"]:
+                shown[lost] = shown[lost - 1]
+            pulled[0] = _between_planes(places[0], shown)
+        case "Resize":
+            for axis, (before, after) in enumerate(zip(shape, params["size"], strict=True)):
+                if transform.align_corners:
+                    pulled[axis] = places[axis] * (before - 1) / max(after - 1, 1)
+                else:
+                    pulled[axis] = (places[axis] + 0.5) * before / after - 0.5
+                pulled[axis] = np.clip(pulled[axis], 0, before - 1)
+        case "Rotate":
+            # About the fixed axes 2, 1, 0 in turn, right-handed; the result is asked, so inversely.
+            turn = Rotation.from_euler("zyx", params["angles_deg"][::-1], degrees=True)
+            centre = (extents - 1)[:, None] / 2
+            pulled = turn.inv().as_matrix() @ (places - centre) + centre
+        case "RandomShift":
+            frames = np.arange(len(params["shifts"]))
+            for axis, shifts in enumerate(np.transpose(params["shifts"]), start=1):
+                pulled[axis] = places[axis] + np.interp(places[0], frames, shifts)
+        case "ElasticTransform":
+            (map_,) = transform.map(params, shape)
+            nodes = places / np.reshape(map_.spacing, (3, 1))
+            for axis, field in enumerate(map_.field):
+                pulled[axis] += map_coordinates(field, nodes, order=1, mode="nearest")
+        case other:
+            raise NotImplementedError(f"{other}: write down what it does")
+    return pulled
+
+
+def _between_planes(places: Floats, planes: list[int]) -> Floats:
+    """A list of planes read at places, in proportion between two of them."""
+    return np.interp(places, np.arange(len(planes)), planes)
+
+
+def pipeline(*transforms: Transform) -> Compose:
+    return Compose(list(transforms))
