@@ -6,6 +6,7 @@ voxel of the result is computed in float64; SciPy then interpolates once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,20 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, map_coordinates
 from scipy.spatial.transform import Rotation
 
-from stallscan.augment import Compose
+from stallscan.augment import (
+    Compose,
+    ElasticTransform,
+    Flip,
+    RandomCropFromBorders,
+    RandomDropPlane,
+    RandomFrameDrop,
+    RandomRotate90,
+    RandomShift,
+    Resize,
+    Rotate,
+    TimeReverse,
+    Transpose,
+)
 from stallscan.augment._stage import fuse
 from stallscan.augment._transform import Augmentation, Params, Shape, Transform
 
@@ -31,7 +45,7 @@ def smooth_volume(shape: Shape, seed: int = 0) -> NDArray[np.uint8]:
     grid = np.indices(shape)
     waves = np.zeros(shape)
     for _ in range(3):
-        frequency = rng.uniform(-0.25, 0.25, 3)
+        frequency = rng.uniform(-0.2, 0.2, 3)
         waves += np.cos(np.tensordot(frequency, grid, 1) + rng.uniform(0, 6))
     return np.rint(127.5 + waves * 32.5).astype(np.uint8)
 
@@ -160,3 +174,40 @@ def _between_planes(places: Floats, planes: list[int]) -> Floats:
 
 def pipeline(*transforms: Transform) -> Compose:
     return Compose(list(transforms))
+
+
+def random_pipeline(
+    rng: np.random.Generator, *, drops: bool = True, shifts: bool = False, **options: Any
+) -> Compose:
+    """Two to six spatial transforms, at most one of which leaves out or repeats planes.
+
+    Args:
+        rng: which.
+        drops: whether planes may be left out or repeated.
+        shifts: whether frames may be shifted.
+        options: of all transforms that interpolate, such as ``value``.
+    """
+    size = tuple(int(extent) for extent in rng.integers(10, 30, 3))
+    options["p"] = 1
+    makers: list[Callable[[], Transform]] = [
+        lambda: Rotate(30, 0, 0, **options),
+        lambda: Rotate(25, 25, 25, **options),
+        lambda: ElasticTransform((0.02, 0.1), **options),
+        lambda: Flip(p=1),
+        lambda: TimeReverse(p=1),
+        lambda: RandomRotate90(p=1),
+        lambda: Transpose(((1, 0, 2), (0, 2, 1), (2, 0, 1))[int(rng.integers(3))], p=1),
+        lambda: RandomCropFromBorders(0.15),
+        lambda: Resize(size),
+        lambda: Resize(size, align_corners=True),
+    ]
+    if shifts:
+        makers += [
+            lambda: RandomShift(1, border_mode="constant", **options),
+            lambda: RandomShift(1, p=1),
+        ]
+    chosen = [makers[int(n)]() for n in rng.integers(len(makers), size=int(rng.integers(2, 7)))]
+    if drops and rng.random() < 0.4:
+        chosen[0] = (RandomDropPlane(0.1, (0, 1, 2)), RandomFrameDrop(0.1, p=1))[size[0] % 2]
+        chosen = [chosen[int(n)] for n in rng.permutation(len(chosen))]
+    return Compose(chosen)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
+from stallscan import augment
 from stallscan.errors import OutputConflictError, TrainingError
 from stallscan.models import load_checkpoint
 from stallscan.training import RECIPES, TrainOptions, train
@@ -65,6 +66,13 @@ def test_history_has_a_row_for_each_epoch(run_dir: Path) -> None:
     assert np.isfinite(history.to_numpy()).all()
     assert history["val_auc"].between(0, 1).all()
     assert (run_dir / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_augmentation_is_kept_beside_the_weights(run_dir: Path) -> None:
+    assert SMOKE.augmentation is not None
+    kept = augment.from_yaml((run_dir / "augmentation.yaml").read_text())
+    assert kept == augment.preset(SMOKE.augmentation)
+    assert load_checkpoint(run_dir)[1].training["augmentation"] == SMOKE.augmentation
 
 
 def test_the_folder_is_a_checkpoint_of_the_best_epoch(run_dir: Path) -> None:

@@ -285,9 +285,9 @@ class FrameShift(Smooth):
         return not self.shifts.any()
 
     def at(self, places: Floats) -> Floats:
-        """The shift ``(n, 2)`` at places along z; between frames in proportion."""
-        frames = np.arange(len(self.shifts))
-        return np.stack([np.interp(places, frames, part) for part in self.shifts.T], axis=1)
+        """The shift ``(n, 2)`` at places along z: that of the nearest frame."""
+        frames = np.clip(np.floor(places + 0.5), 0, len(self.shifts) - 1)
+        return self.shifts[frames.astype(np.intp)]
 
     def pull(self, places: Floats) -> Floats:
         """See `Smooth.pull`."""

@@ -26,6 +26,7 @@ Names = tuple[tuple[str, ...], tuple[str, ...]]
 """Keys of images and of masks."""
 PLACES = ("points", "boxes")
 _WIDTH = {"points": 3, "boxes": 6}
+_NUDGE = 1e-12
 
 
 def shape_of(targets: dict[str, Any], names: Names) -> Shape:
@@ -217,16 +218,31 @@ def _run_boxes(
 
     A box that has left the volume has no extent along an axis; its row stays.
     """
-    low, high = boxes[:, :3] - 0.5, boxes[:, 3:6] - 0.5  # edges of voxels
-    # 27 places of each box: corners, middles of edges and faces, for bent ones.
-    shares = np.array(list(itertools.product((0.0, 0.5, 1.0), repeat=3)))  # (27, 3)
-    places = low[:, None] + (high - low)[:, None] * shares  # (n, 27, 3)
-    flat = places.reshape(-1, 3)
+    moved = boxes.copy()
+    if not len(boxes):
+        return moved
+    skins = [_skin(box) for box in boxes]
+    places = np.concatenate(skins)
     for transform, params, met in steps:
-        flat = transform.apply_to_points(flat, params, met)
-    places = flat.reshape(places.shape)
-    extents = np.array(shape, np.float64)
-    if len(boxes):
-        low = np.clip(places.min(axis=1) + 0.5, 0, extents)
-        high = np.clip(places.max(axis=1) + 0.5, 0, extents)
-    return np.concatenate([low, high, boxes[:, 6:]], axis=1)
+        places = transform.apply_to_points(places, params, met)
+    starts = np.cumsum([0, *(len(skin) for skin in skins[:-1])])
+    low = np.minimum.reduceat(places, starts) + 0.5
+    high = np.maximum.reduceat(places, starts) + 0.5
+    # Rounded, so that the nudge of `_skin` does not show.
+    moved[:, :3], moved[:, 3:6] = (np.clip(end.round(9), 0, shape) for end in (low, high))
+    return moved
+
+
+def _skin(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places of a box that tell where it goes, ``(n, 3)``.
+
+    Corners, middles of edges and faces for bent ones, and the same in every frame, for frames may
+    be shifted each on its own.
+    """
+    low, high = box[:3] - 0.5, box[3:6] - 0.5  # edges of voxels
+    inside = min(_NUDGE, (high[0] - low[0]) / 2)  # an edge is not the next frame's
+    frames = np.arange(np.ceil(low[0]), np.floor(high[0]) + 1)
+    middle = (low + high) / 2
+    z = np.concatenate([[low[0] + inside, middle[0], high[0] - inside], frames])
+    grid = np.meshgrid(z, *np.stack([low, middle, high], axis=1)[1:], indexing="ij")
+    return np.stack(grid, axis=-1).reshape(-1, 3)

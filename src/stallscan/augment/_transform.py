@@ -25,6 +25,10 @@ Shape: TypeAlias = tuple[int, int, int]
 Rng: TypeAlias = np.random.Generator | int | None
 
 
+_ELSEWHERE: dict[tuple[int, int], np.random.Generator] = {}
+"""By process and seed, the generators of pipelines that were made in another process."""
+
+
 class Gate(Enum):
     """What decides whether an augmentation acts."""
 
@@ -57,13 +61,16 @@ class Augmentation(ABC):
         if rng is not None:
             return np.random.default_rng(_checks.seed_of("rng", rng))
         pid, own = self._own  # type: ignore[attr-defined]
-        if pid != os.getpid():
-            # A copy in another process: the same stream there would repeat this one's samples.
+        if pid == os.getpid():
+            return own  # type: ignore[no-any-return]
+        # A copy in another process: the same stream there would repeat this one's samples. All
+        # copies there share one, for a new copy may come with every task.
+        key = (os.getpid(), self._entropy)  # type: ignore[attr-defined]
+        if key not in _ELSEWHERE:
             name = multiprocessing.current_process().name
             number = os.getpid() if name == "MainProcess" else zlib.crc32(name.encode())
-            own = np.random.default_rng([self._entropy, number])  # type: ignore[attr-defined]
-            object.__setattr__(self, "_own", (os.getpid(), own))
-        return own  # type: ignore[no-any-return]
+            _ELSEWHERE[key] = np.random.default_rng([self._entropy, number])  # type: ignore[attr-defined]
+        return _ELSEWHERE[key]
 
     @abstractmethod
     def draw(
@@ -96,7 +103,8 @@ class Augmentation(ABC):
         Args:
             rng: the randomness: a generator, a seed, or None for the generator of its own.
             return_record: whether to add the key ``record``, which `replay` takes.
-            targets: ``image`` ``(z, y, x)`` or ``(z, y, x, c)`` of uint8, uint16 or float32;
+            targets: ``image`` ``(z, y, x)`` or ``(z, y, x, c)`` of uint8, uint16 or float32, or a
+                `Volume`;
                 ``mask`` of the same extent, any integer or bool; ``points`` ``(n, 3+)``;
                 ``boxes`` ``(n, 6+)`` as ``z0, y0, x0, z1, y1, x1``, half open.
 
@@ -109,6 +117,9 @@ class Augmentation(ABC):
         """
         from stallscan.augment._run import run, shape_of
 
+        for key in self._targets[0]:  # a `Volume` is its array
+            if key in targets:
+                targets[key] = getattr(targets[key], "array", targets[key])
         shape = shape_of(targets, self._targets)
         record, _ = self.draw(self._generator(rng), shape)
         result = run(self.steps(record), targets, self._targets)

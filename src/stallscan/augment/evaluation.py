@@ -49,12 +49,17 @@ class Preprocessing:
         return cls(**{key: tuple(value) for key, value in fields.items()})
 
     def __call__(
-        self, *, image: NDArray[np.uint8], mask: NDArray[Any] | None = None, rng: object = None
+        self,
+        *,
+        image: NDArray[np.uint8] | Volume,
+        mask: NDArray[Any] | None = None,
+        rng: object = None,
     ) -> dict[str, NDArray[np.float32]]:
         """A volume as the network wants it; called as the augmenting pipelines are.
 
         Args:
-            image: ``(z, y, x)`` or ``(z, y, x, c)`` uint8 with c 1 or 3.
+            image: ``(z, y, x)`` or ``(z, y, x, c)`` uint8 with c 1 or 3, or a `Volume`, which has
+                its mask with it.
             mask: the filled outline, ``(y, x)``, or ``(z, y, x)`` once it has been augmented; only
                 the channel ``mask`` needs it.
             rng: taken and not used: nothing is random here.
@@ -65,6 +70,9 @@ class Preprocessing:
         Raises:
             OptionError: an image or a mask that does not fit.
         """
+        if not isinstance(image, np.ndarray):
+            mask = image.mask if mask is None else mask
+            image = image.array
         array = image if image.ndim == 4 else image[..., None]
         if array.ndim != 4 or array.shape[3] not in (1, 3) or array.dtype != np.uint8:
             raise OptionError(
@@ -88,7 +96,7 @@ def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float
     Returns:
         ``(c, z, y, x)`` float32.
     """
-    return preprocessing(image=volume.array, mask=volume.mask)["image"]
+    return preprocessing(image=volume)["image"]
 
 
 def _network_input(

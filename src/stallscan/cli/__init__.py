@@ -19,13 +19,14 @@ VERBS = {
     "train": "train a recipe on the phantom or on labelled videos",
     "predict": "say of each video whether the outlined vessel is stalled",
     "evaluate": "score predictions against labels, with intervals and figures",
+    "transforms": "list the augmentation: transforms, their options, presets",
 }
 
 HELP = f"""stallscan {__version__}: finds stalled capillaries in two-photon stacks.
 
 usage: stallscan VERB [OPTIONS]
 
-{chr(10).join(f"  {verb:<10} {summary}" for verb, summary in VERBS.items())}
+{chr(10).join(f"  {verb:<11} {summary}" for verb, summary in VERBS.items())}
 
 `stallscan VERB --help` lists a verb's options. With every verb:
   -v, --verbose   say more

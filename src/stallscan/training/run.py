@@ -17,6 +17,8 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader, TensorDataset
 
+from stallscan.augment.presets import preset
+from stallscan.augment.registry import to_yaml
 from stallscan.errors import OptionError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.models.card import ModelCard
@@ -60,7 +62,8 @@ def train(
     """Train a recipe; a killed run goes on from its last epoch.
 
     Args:
-        run_dir: becomes a checkpoint folder, with history.csv, curves.png and validation.csv.
+        run_dir: becomes a checkpoint folder, with history.csv, curves.png, validation.csv and
+            augmentation.yaml.
         options: recipe, seed, length.
         source: where the samples come from: the phantom, or `stallscan.training.Videos`.
         overwrite: start anew over an existing run.
@@ -221,6 +224,7 @@ def _export(
         training={
             **data.description,
             "recipe": options.recipe,
+            "augmentation": recipe.augmentation,
             "seed": options.seed,
             **({"start": options.start.name} if options.start else {}),
             "best_epoch": epoch,
@@ -236,6 +240,8 @@ def _export(
         notes=data.notes,
     )
     save_checkpoint(module.model, card, run_dir)
+    if recipe.augmentation is not None:
+        (run_dir / "augmentation.yaml").write_text(to_yaml(preset(recipe.augmentation)))
     pd.DataFrame(
         {
             "index": range(len(module.labels)),

@@ -1,0 +1,99 @@
+"""``stallscan transforms``."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from stallscan.cli._progress import say
+from stallscan.errors import OptionError
+
+if TYPE_CHECKING:
+    from stallscan.augment._transform import Transform
+
+_NAMES, _DEFAULTS = 23, 12  # columns
+_WIDTH = 100
+_EVALUATION = "evaluation"  # the one preset without randomness
+
+
+def transforms(
+    name: Annotated[
+        Positional[str | None], arg(metavar="[NAME]", help_behavior_hint="(default: lists all)")
+    ] = None,
+) -> int:
+    """List the transforms and presets of `stallscan.augment`, or say all about one of them.
+
+    The YAML of a preset, changed or not, is a pipeline for `stallscan.augment.from_yaml`.
+
+    Args:
+        name: A transform, for its options; or a preset, for its YAML.
+    """
+    from stallscan.augment.evaluation import Preprocessing
+    from stallscan.augment.presets import PRESETS, preset
+    from stallscan.augment.registry import MODULES, to_yaml, transform_class
+
+    if name is None:
+        say("Transforms:")
+        for each in MODULES:
+            say(f"  {each:<{_NAMES}}{_text(transform_class(each)).splitlines()[0]}")
+        say("\nPresets:")
+        for each, steps in PRESETS.items():
+            say(f"  {each:<{_NAMES}}{_text(steps).splitlines()[0]}")
+        say(f"  {_EVALUATION:<{_NAMES}}{_text(Preprocessing).splitlines()[0]}")
+        say("\n`stallscan transforms NAME` says all about one.")
+    elif name in MODULES:
+        say(_description(transform_class(name)))
+    elif name in PRESETS:
+        say(to_yaml(preset(name)).rstrip())
+    elif name == _EVALUATION:
+        say(_text(Preprocessing))
+    else:
+        known = {each.lower(): each for each in (*MODULES, *PRESETS, _EVALUATION)}
+        close = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f"did you mean {known[close[0]]!r}? " if close else ""
+        raise OptionError(
+            f"no transform or preset {name!r}; {hint}choose from {', '.join(known.values())}"
+        )
+    return 0
+
+
+def _text(thing: object) -> str:
+    """The docstring as it reads on a terminal."""
+    return inspect.cleandoc(thing.__doc__ or "").replace("``", "`")
+
+
+def _description(kind: type[Transform]) -> str:
+    """The docstring, with each option's default beside its meaning."""
+    text, _, example = _text(kind).partition("\nExample:\n")
+    meanings: dict[str, str] = {}
+    for parent in reversed(kind.__mro__):
+        meanings |= _attributes(_text(parent))
+    prose = text.partition("\nAttributes:\n")[0]
+    lines = [f"{kind.__name__}: {prose}", "Options:"]
+    for option in inspect.signature(kind).parameters.values():
+        default = "required" if option.default is option.empty else repr(option.default)
+        beginning = f"  {option.name:<{_NAMES}}{default:<{_DEFAULTS}}"
+        lines += textwrap.wrap(
+            f"{beginning} {meanings[option.name]}",
+            width=_WIDTH,
+            subsequent_indent=" " * (_NAMES + _DEFAULTS + 3),
+        )
+    return "\n".join([*lines, "", "Example:", example])
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """What a docstring says of each attribute, in one line."""
+    section = text.partition("\nAttributes:\n")[2].partition("\n\n")[0]
+    found: dict[str, str] = {}
+    for line in textwrap.dedent(section).splitlines():
+        if line.startswith(" "):
+            name = list(found)[-1]
+            found[name] += f" {line.strip()}"
+        else:
+            name, _, meaning = line.partition(": ")
+            found[name] = meaning
+    return found
