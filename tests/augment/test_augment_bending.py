@@ -46,7 +46,8 @@ def test_strength_is_what_was_drawn() -> None:
         (map_,) = elastic.map(params, SHAPE)
         assert np.abs(map_.field.mean(axis=(1, 2, 3))).max() < 1e-5
         spread = np.ptp(map_.field.reshape(3, -1), axis=1)
-        assert (spread > alpha).all() and (spread < 2.001 * alpha).all()
+        # Nodes stand 1.4 % higher: what linear interpolation takes from the strength is given back.
+        assert (spread > alpha).all() and (spread < 2.03 * alpha).all()
         assert places.shape == (3, *SHAPE)
 
 

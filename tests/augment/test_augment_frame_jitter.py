@@ -18,7 +18,7 @@ from pixel_volumes import (
 )
 
 from stallscan.augment import FrameJitter
-from stallscan.augment._run import look_up
+from stallscan.augment._values import look_up
 from stallscan.errors import OptionError
 
 SHAPE = (60, 4, 5)

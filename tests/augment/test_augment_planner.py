@@ -90,6 +90,21 @@ def test_consecutive_transforms_become_as_few_resamplings_as_can_say_them(
     assert worst == expected
 
 
+@pytest.mark.parametrize("border", ["nearest", "reflect"])
+def test_what_continues_beyond_a_border_is_the_picture_there_not_the_source(border: str) -> None:
+    """The second of two such transforms meets the border of what the first has made."""
+    turns = [Rotate((20, 40), 0, 0, border_mode=border, p=1) for _ in range(2)]
+    bent = ElasticTransform((0.1, 0.2), border_mode=border, p=1)
+    image = smooth_volume(SHAPE)
+    for transforms in (turns, [turns[0], bent], [bent, turns[0]], [Resize(SIZE), turns[0]]):
+        aug = pipeline(*transforms)
+        for seed in range(4):
+            record = aug.record(seed, SHAPE)
+            assert n_stages(aug, record) == 2
+            planned = aug.replay(record, image=image)["image"]
+            np.testing.assert_array_equal(planned, in_steps(aug, record, "image", image))
+
+
 @pytest.mark.parametrize("name", ["mirror3", "paper", "winner_v13", "winner_v20"])
 @pytest.mark.parametrize("size", [None, (24, 32, 32)])
 def test_all_spatial_transforms_of_the_papers_pipelines_are_one_resampling(

@@ -9,7 +9,7 @@ import pytest
 from pixel_volumes import WHITE, check_pure, drawn, every_dtype, every_shape, noise_volume
 
 from stallscan.augment import RandomGamma
-from stallscan.augment._run import look_up
+from stallscan.augment._values import look_up
 from stallscan.errors import OptionError
 
 SHAPE = (4, 9, 10, 3)

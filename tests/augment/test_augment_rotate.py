@@ -63,6 +63,25 @@ def test_quarter_turns_about_y_and_z_are_those_of_numpy(
         np.testing.assert_array_equal(turned(image, *angles, key="mask"), expected)
 
 
+@pytest.mark.parametrize("shape", [(5, 6, 4), (6, 5, 7), (20, 31, 21)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_quarter_turns_of_uneven_planes_lose_no_voxel_to_rounding(
+    shape: tuple[int, int, int], axis: int, quarters: int
+) -> None:
+    """Even extents on odd ones: places half a voxel beyond the last centre, exactly, are inside."""
+    angles = [0.0, 0.0, 0.0]
+    angles[axis] = 90 * quarters
+    found = turned(np.full(shape, 200, np.uint8), *angles)
+    first, second = ((axis + step) % 3 for step in (1, 2))
+    extents = list(shape)
+    if quarters % 2:
+        for this, other in ((first, second), (second, first)):
+            reach = np.abs(np.arange(shape[this]) - (shape[this] - 1) / 2)
+            extents[this] = int((reach <= shape[other] / 2).sum())
+    assert (found > 0).sum() == np.prod(extents)
+
+
 @pytest.mark.filterwarnings("ignore:Rotate does nothing")
 @pytest.mark.parametrize("dtype", WHITE)
 @pytest.mark.parametrize("interpolation", [0, 1, 3])

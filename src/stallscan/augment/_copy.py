@@ -26,6 +26,7 @@ def contiguous(array: NDArray[Any]) -> NDArray[Any]:
         and min(array.shape[1:3]) > 1
         and along_c in (array.itemsize, 0)
         and min(abs(along_y), abs(along_x)) == pixel
+        and along_x != pixel  # else whole rows are copied, which NumPy does best
     )
     if not fits:
         return np.ascontiguousarray(array)

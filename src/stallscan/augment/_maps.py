@@ -85,11 +85,12 @@ class Take(Map):
 
     Attributes:
         axis: 0, 1 or 2.
-        index: ``(n,)`` which plane of the source each plane of the result is; not decreasing.
+        index: ``(n,)`` which plane of the source each plane of the result is; not decreasing. A
+            range of consecutive planes costs nothing to take.
     """
 
     axis: int
-    index: NDArray[np.intp]
+    index: NDArray[np.intp] | range
 
     def out_shape(self, shape: Shape) -> Shape:
         """See `Map.out_shape`."""
@@ -101,7 +102,7 @@ class Take(Map):
         """See `Map.push`; a plane that goes has no width left, a repeated one has more."""
         moved = points.copy()
         edges = np.arange(self.index[0], self.index[-1] + 2)  # edge e: below plane e
-        after = np.searchsorted(self.index, edges)
+        after = np.searchsorted(np.asarray(self.index), edges)
         place = points[:, self.axis] + 0.5
         found = np.interp(place, edges, after)
         found += np.minimum(place - edges[0], 0) + np.maximum(place - edges[-1], 0)

@@ -9,19 +9,30 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stallscan.augment import _checks
+from stallscan.augment._maps import Map
 from stallscan.augment._plan import resample
 from stallscan.augment._transform import Params, Pixel, Shape, Spatial, Transform
+from stallscan.augment._values import look_up
 from stallscan.errors import OptionError
 
-Step = tuple[Transform, Params, Shape]
-"""A transform, what it has drawn, and the ``(z, y, x)`` that it meets."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A transform, what it has drawn, the ``(z, y, x)`` that it meets, and its maps if spatial."""
+
+    transform: Transform
+    params: Params
+    shape: Shape
+    maps: list[Map]
+
+
 Names = tuple[tuple[str, ...], tuple[str, ...]]
 """Keys of images and of masks."""
 PLACES = ("points", "boxes")
@@ -77,8 +88,10 @@ def run(
     shape = shape_of(targets, names)
     steps: list[Step] = []
     for transform, params in drawn:
-        steps.append((transform, params, shape))
-        shape = transform.out_shape(params, shape)
+        maps = transform.map(params, shape) if isinstance(transform, Spatial) else []
+        steps.append(Step(transform, params, shape, maps))
+        for map_ in maps:
+            shape = map_.out_shape(shape)
     images, masks = names
     result: dict[str, Any] = {}
     for key, target in targets.items():
@@ -89,8 +102,8 @@ def run(
             result[key] = _run_mask(mask.astype(mask.dtype.newbyteorder("="), copy=False), steps)
         else:
             rows = _rows(key, target)
-            moved = _run_points if key == "points" else _run_boxes
-            result[key] = moved(rows, steps, shape)
+            moved = _run_points(rows, steps) if key == "points" else _run_boxes(rows, steps, shape)
+            result[key] = moved
     return result
 
 
@@ -98,22 +111,17 @@ def _extent(array: NDArray[Any]) -> Shape:
     return array.shape[0], array.shape[1], array.shape[2]
 
 
-def _groups(steps: Sequence[Step]) -> Iterator[tuple[type, list[Step]]]:
-    def kind(step: Step) -> type:
-        for family in (Spatial, Pixel):
-            if isinstance(step[0], family):
-                return family
-        return Transform
-
-    for family, group in itertools.groupby(steps, kind):
-        yield family, list(group)
+def _groups(steps: Sequence[Step]) -> Iterator[tuple[bool, list[Step]]]:
+    """Consecutive spatial ones, consecutive others."""
+    for spatial, group in itertools.groupby(steps, lambda s: isinstance(s.transform, Spatial)):
+        yield spatial, list(group)
 
 
 def _run_image(image: NDArray[Any], steps: Sequence[Step]) -> NDArray[Any]:
     found = image
-    for family, group in _groups(steps):
-        if family is Spatial:
-            found = resample(found, [m for t, params, shape in group for m in t.map(params, shape)])  # type: ignore[attr-defined]
+    for spatial, group in _groups(steps):
+        if spatial:
+            found = resample(found, [map_ for step in group for map_ in step.maps])
         else:
             found = _run_values(found, group)
     return found.copy(order="C") if np.may_share_memory(found, image) else found
@@ -125,19 +133,19 @@ def _run_values(image: NDArray[Any], group: Sequence[Step]) -> NDArray[Any]:
     waiting: Step | None = None  # the one transform behind a single table
     for step in (*group, None):
         more = None
-        if step is not None and image.dtype == np.uint8 and isinstance(step[0], Pixel):
-            more = step[0].table(step[1], len(image))
+        if step is not None and image.dtype == np.uint8 and isinstance(step.transform, Pixel):
+            more = step.transform.table(step.params, len(image))
         if more is not None:
             tables.append(more)
             waiting = step
             continue
         if len(tables) == 1 and waiting is not None:
-            image = waiting[0].apply(image, waiting[1])
+            image = waiting.transform.apply(image, waiting.params)
         elif tables:
             image = look_up(image, functools.reduce(_joined, tables))
         tables, waiting = [], None
         if step is not None:
-            image = step[0].apply(image, step[1])
+            image = step.transform.apply(image, step.params)
     return image
 
 
@@ -150,28 +158,15 @@ def _joined(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.u
     return np.take_along_axis(second, first.astype(np.intp), axis=1)
 
 
-def look_up(image: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every value by a table ``(256,)``, or by one for each frame ``(n_frames, 256)``."""
-    image = np.ascontiguousarray(image)
-    flat = image.reshape(len(image), -1)
-    out = np.empty_like(flat)
-    if table.ndim == 1:
-        cv2.LUT(flat, table, dst=out)
-    else:
-        for row, values, target in zip(flat, table, out, strict=True):
-            cv2.LUT(row[None], values, dst=target[None])
-    return out.reshape(image.shape)
-
-
 def _run_mask(mask: NDArray[Any], steps: Sequence[Step]) -> NDArray[Any]:
     found = mask
-    for family, group in _groups(steps):
-        if family is Spatial:
-            maps = [m for t, params, shape in group for m in t.map(params, shape)]  # type: ignore[attr-defined]
+    for spatial, group in _groups(steps):
+        if spatial:
+            maps = [map_ for step in group for map_ in step.maps]
             found = resample(found, maps, labels=True)
-        else:
-            for transform, params, _ in group:
-                found = transform.apply_to_mask(found, params)
+            continue
+        for step in group:
+            found = step.transform.apply_to_mask(found, step.params)
     return found.copy(order="C") if np.may_share_memory(found, mask) else found
 
 
@@ -201,14 +196,16 @@ def _rows(key: str, target: Any) -> NDArray[np.float64]:
     return rows
 
 
-def _run_points(
-    points: NDArray[np.float64], steps: Sequence[Step], shape: Shape
-) -> NDArray[np.float64]:
+def _run_points(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
     """Places of points, also of those that have left the volume."""
-    places = points[:, :3]
-    for transform, params, met in steps:
-        places = transform.apply_to_points(places, params, met)
-    return np.concatenate([places, points[:, 3:]], axis=1)
+    return np.concatenate([_pushed(points[:, :3], steps), points[:, 3:]], axis=1)
+
+
+def _pushed(places: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
+    for step in steps:
+        for map_ in step.maps:
+            places = map_.push(places)
+    return places
 
 
 def _run_boxes(
@@ -222,9 +219,7 @@ def _run_boxes(
     if not len(boxes):
         return moved
     skins = [_skin(box) for box in boxes]
-    places = np.concatenate(skins)
-    for transform, params, met in steps:
-        places = transform.apply_to_points(places, params, met)
+    places = _pushed(np.concatenate(skins), steps)
     starts = np.cumsum([0, *(len(skin) for skin in skins[:-1])])
     low = np.minimum.reduceat(places, starts) + 0.5
     high = np.maximum.reduceat(places, starts) + 0.5

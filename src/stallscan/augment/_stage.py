@@ -41,7 +41,7 @@ class Stage:
 
     Attributes:
         axes: of the source, in the order in which they are read.
-        index: by axis, the planes taken.
+        index: by axis, the planes taken; a range where they are evenly spaced.
         smooth: the smooth maps, in order; the last one is pulled first.
         frames: by smooth map, the ``(z, y, x)`` of what it reads.
         tables: by axis, the place of each plane of the result; None: all planes as they are.
@@ -51,7 +51,7 @@ class Stage:
 
     def __init__(self, shape: Shape) -> None:
         self.axes = (0, 1, 2)
-        self.index: list[NDArray[np.intp]] = [np.arange(extent) for extent in shape]
+        self.index: list[NDArray[np.intp] | range] = [range(extent) for extent in shape]
         self.smooth: list[Smooth] = []
         self.frames: list[Shape] = []
         self.tables: list[Floats | None] = [None, None, None]
@@ -94,9 +94,9 @@ class Stage:
             case Take():
                 self._zoom = None
                 if self.smooth or self.tables[map_.axis] is not None:
-                    self.tables[map_.axis] = self.places(map_.axis)[map_.index]
+                    self.tables[map_.axis] = self.places(map_.axis)[np.asarray(map_.index)]
                 else:
-                    self.index[map_.axis] = self.index[map_.axis][map_.index]
+                    self.index[map_.axis] = _planes_of(self.index[map_.axis], map_.index)
                 return True
             case Zoom():
                 return self._add_zoom(map_)
@@ -176,6 +176,16 @@ class Stage:
         self.tables, self._zoom = [None, None, None], None
         self.frames.append(self.taken)
         self.smooth.append(Affine(np.diag(steps[:, 0]), steps[:, 1], zoom.size, sampling))
+
+
+def _planes_of(
+    index: NDArray[np.intp] | range, taken: NDArray[np.intp] | range
+) -> NDArray[np.intp] | range:
+    """Planes of planes."""
+    if isinstance(index, range) and isinstance(taken, range):
+        return index[taken.start : taken.stop]
+    planes: NDArray[np.intp] = np.asarray(index)[np.asarray(taken)]
+    return planes
 
 
 def is_in_plane(map_: Affine) -> bool:

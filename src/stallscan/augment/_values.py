@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from stallscan.augment import _checks
 from stallscan.augment._checks import Range
 
+_PAIRS_PAY = 300_000  # bytes from which two are looked up at once
+
 
 def ends(limit: Range) -> tuple[float, float]:
     """Of a range that a transform's `check` has made a pair."""
@@ -65,9 +67,41 @@ def _scale(frames, factors, half, white, out):  # type: ignore[no-untyped-def]
             target[i] = value if value < white else white
 
 
+def look_up(image: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
+    """Every value by a table.
+
+    Args:
+        image: ``(z, …)`` uint8 or uint16.
+        table: of the image's dtype, ``(256,)`` or ``(65536,)``; of uint8 also one for each frame,
+            ``(z, 256)``.
+    """
+    image = np.ascontiguousarray(image)
+    out = np.empty_like(image)
+    flat, target = image.reshape(-1), out.reshape(-1)
+    if table.ndim == 2:
+        for frame, values, row in zip(image, table, out, strict=True):
+            look_up_each(frame.reshape(-1), values, row.reshape(-1))
+    elif image.dtype == np.uint8 and image.size >= _PAIRS_PAY and image.size % 2 == 0:
+        pairs = np.empty(65536, np.uint16)
+        pair_up(table, pairs)
+        look_up_each(flat.view(np.uint16), pairs, target.view(np.uint16))
+    else:
+        look_up_each(flat, table, target)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def pair_up(table, pairs):  # type: ignore[no-untyped-def]
+    """A table of two bytes at once: ``(256,)`` uint8 → ``(65536,)`` uint16."""
+    for high in range(256):
+        upper = np.uint16(table[high]) << np.uint16(8)
+        for low in range(256):
+            pairs[256 * high + low] = upper | np.uint16(table[low])
+
+
 @njit(cache=True, nogil=True)
 def look_up_each(flat, table, out):  # type: ignore[no-untyped-def]
-    """``out = table[flat]``, for tables that OpenCV does not take."""
+    """``out = table[flat]``."""
     for i in range(len(flat)):
         out[i] = table[flat[i]]
 

@@ -17,7 +17,7 @@ from stallscan.augment._spatial import interpolating
 from stallscan.augment._transform import Params, Shape, Spatial
 
 _TRUNCATE = 4.0  # standard deviations that a Gaussian kernel reaches
-_NODES_A_SIGMA = 2.0  # finer changes the field's strength by less than a hundredth
+_NODES_A_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class ElasticTransform(Spatial):
 
     As in volumentations: a deformation d is drawn; the Gaussian's σ is d times the extent of each
     axis, and the greatest displacement along an axis is drawn from σ/8 to σ/2. The field is made on
-    a lattice of two nodes a σ, which loses nothing, and taken linearly between them.
+    a lattice of three nodes a σ and taken linearly between them, which keeps its shape; what
+    that takes from its strength is given back.
 
     Attributes:
         deformation_limits: range of d.
@@ -80,12 +81,25 @@ class ElasticTransform(Spatial):
         rng = np.random.default_rng(params["noise_seed"])
         field = rng.random((3, *nodes), np.float32) * 2 - 1
         lattice_sigma = [s / step for s, step in zip(params["sigma"], spacing, strict=True)]
+        strength = math.prod(_weakening(s) for s in lattice_sigma) ** -0.5
         for part, alpha in zip(field, params["alpha"], strict=True):
             _smooth(part, lattice_sigma)
-            part *= alpha / max(float(np.abs(part).max()), 1e-12)
+            part *= strength * alpha / max(float(np.abs(part).max()), 1e-12)
             part -= part.mean()
         depth, height, width = spacing
         return [Displacement(field, (depth, height, width), interpolating(self))]
+
+
+def _weakening(sigma: float) -> float:
+    """Variance between nodes, linearly interpolated, over that at the nodes.
+
+    At a share t of the way it is (1 − t)² + t² + 2 t (1 − t) ρ with ρ = exp(−1 / 4σ²), the
+    correlation of neighbouring nodes; this is the mean over t. Below one node a σ the lattice has
+    every voxel, and nothing lies between.
+    """
+    if sigma < _NODES_A_SIGMA - 1e-9:
+        return 1.0
+    return (2 + math.exp(-1 / (4 * sigma**2))) / 3
 
 
 def _smooth(field: NDArray[np.float32], sigma: list[float]) -> None:

@@ -85,7 +85,7 @@ class RandomCropFromBorders(Spatial):
     def map(self, params: Params, shape: Shape) -> list[Map]:
         """Planes of each axis that loses some."""
         return [
-            Take(axis, np.arange(start, stop))
+            Take(axis, range(start, stop))
             for axis, (start, stop) in enumerate(params["kept"])
             if (start, stop) != (0, shape[axis])
         ]

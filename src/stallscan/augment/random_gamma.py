@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from stallscan.augment import _checks
 from stallscan.augment._checks import Range
-from stallscan.augment._run import look_up
 from stallscan.augment._transform import Params, Pixel, Shape
-from stallscan.augment._values import ends, look_up_each
+from stallscan.augment._values import ends, look_up
 from stallscan.errors import OptionError
 
 
@@ -82,12 +81,7 @@ class RandomGamma(Pixel):
             share = volume if (low, high) == (0, 1) else (volume - low) / np.float32(high - low)
             return np.power(share, np.float32(gamma), order="C")
         curve = _curve(int(white), gamma, low, high).astype(volume.dtype)
-        if volume.dtype == np.uint8:
-            return look_up(volume, curve)
-        flat = np.ascontiguousarray(volume).reshape(-1)
-        out = np.empty_like(flat)
-        look_up_each(flat, curve, out)
-        return out.reshape(volume.shape)
+        return look_up(volume, curve)
 
 
 def _curve(white: int, gamma: float, low: float, high: float) -> NDArray[np.float64]:
