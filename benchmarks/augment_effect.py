@@ -158,6 +158,9 @@ def one_run(job: tuple[str, int, argparse.Namespace]) -> dict[str, Any]:
 def results(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Rows as runs end, in order: all arms of a seed, then the next seed."""
     jobs = [(arm, seed, args) for seed, arm in itertools.product(range(args.seeds), args.arms)]
+    if args.jobs == 1:
+        yield from map(one_run, jobs)
+        return
     with ProcessPoolExecutor(args.jobs) as pool:
         yield from pool.map(one_run, jobs)
 

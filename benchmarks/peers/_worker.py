@@ -75,11 +75,14 @@ class Worker:
             raise ValueError(f"{what} changes its input")
         return {"note": self.contender.notes.get(what, "")}
 
-    def time(self, calls: int) -> dict[str, Any]:
-        """Mean CPU milliseconds of a call."""
-        began = time.process_time()
-        self.block(calls)
-        return {"ms": 1000 * (time.process_time() - began) / calls}
+    def time(self, calls: int, least_s: float) -> dict[str, Any]:
+        """Mean CPU milliseconds of so many calls, or of as many times more as fill `least_s`."""
+        self.block(2)  # the caches are cold after the wait
+        n, seconds, began = 0, 0.0, time.process_time()
+        while n == 0 or seconds < least_s:
+            self.block(calls)
+            n, seconds = n + calls, time.process_time() - began
+        return {"ms": 1000 * seconds / n}
 
     def block(self, calls: int) -> None:
         """Call, one volume after the other."""

@@ -38,9 +38,14 @@ def channels_first(volume: NDArray) -> NDArray:
     return np.moveaxis(volume, 3, 0)
 
 
+def to_float(volume: NDArray) -> NDArray:
+    """``(c, z, y, x)``."""
+    return np.ascontiguousarray(channels_first(volume), dtype=np.float32)
+
+
 def to_unit(volume: NDArray) -> NDArray:
     """``(c, z, y, x)`` in [0, 1]."""
-    return np.ascontiguousarray(channels_first(volume), dtype=np.float32) / 255
+    return to_float(volume) / 255
 
 
 def alone(transform: V.Transform, prepare: Augment = channels_first) -> Augment:
@@ -59,8 +64,7 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RandomRotate90": lambda: alone(V.RandomRotate90([1], p=1)),
         "GaussianNoise": lambda: alone(V.GaussianNoise((0, 5), p=1)),
         "RandomGamma": lambda: alone(V.RandomGamma((0.5, 1.5), p=1), to_unit),
-        "Normalize": lambda: alone(V.Normalize(), to_unit),
-        "ToFloat": lambda: to_unit,
+        "Normalize": lambda: alone(V.Normalize(), to_float),
     }
 
 

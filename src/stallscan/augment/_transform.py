@@ -194,12 +194,6 @@ class Augmentation(ABC):
     def _targets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return ("image",), ("mask",)
 
-    def __getstate__(self) -> Any:
-        return self.__dict__.copy()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
 
 @dataclass(frozen=True)
 class Transform(Augmentation):
