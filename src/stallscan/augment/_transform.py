@@ -117,9 +117,7 @@ class Augmentation(ABC):
         """
         from stallscan.augment._run import run, shape_of
 
-        for key in self._targets[0]:  # a `Volume` is its array
-            if key in targets:
-                targets[key] = getattr(targets[key], "array", targets[key])
+        targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
         record, _ = self.draw(self._generator(rng), shape)
         result = run(self.steps(record), targets, self._targets)
@@ -146,6 +144,7 @@ class Augmentation(ABC):
         from stallscan.augment._run import run, shape_of
 
         drawn, met, _ = self._recorded(record)
+        targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
         if shape != met:
             raise OptionError(
@@ -164,6 +163,7 @@ class Augmentation(ABC):
 
         drawn, _, made = self._recorded(record)
         undone = [transform.inverse(params) for transform, params in reversed(drawn)]
+        targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
         if shape != made:
             raise OptionError(
@@ -171,6 +171,14 @@ class Augmentation(ABC):
                 "was made"
             )
         return run(undone, targets, self._targets)
+
+    def _arrays(self, targets: dict[str, Any]) -> dict[str, Any]:
+        """Targets with a `Volume` as its array."""
+        images = self._targets[0]
+        return {
+            key: getattr(target, "array", target) if key in images else target
+            for key, target in targets.items()
+        }
 
     def _recorded(self, record: Any) -> tuple[list[tuple[Transform, Params]], Shape, Shape]:
         """The steps of a record, the extent it was drawn for and the one it makes."""

@@ -37,7 +37,7 @@ class Recipe:
     architecture: str
     model_options: dict[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing
-    augmentation: str | None = "heavy"
+    augmentation: str | None = "mirror3"
     phantom: str = "randomised"
     validation_phantom: str = "clogloss"
     batch_size: int = 16
