@@ -23,6 +23,8 @@ from stallscan.augment import (
     transform_class,
 )
 from stallscan.errors import OptionError
+from stallscan.roi import Volume
+from stallscan.types import Box
 
 IMAGE = np.zeros((4, 5, 6), np.uint8)
 NAN = float("nan")
@@ -167,3 +169,15 @@ def test_lists_arrays_and_memory_maps_are_taken(tmp_path: Any) -> None:
     assert type(found["image"]) is np.ndarray and found["image"].flags.writeable
     copy = Flip(0, p=1e-9)(image=mapped, rng=0)["image"]
     assert type(copy) is np.ndarray and copy.flags.writeable
+
+
+def test_a_volume_stands_for_its_array_in_every_call() -> None:
+    array = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3), np.uint8)
+    plane = np.ones((5, 6), bool)
+    box = Box(0, 0, 0, 4, 5, 6)
+    volume = Volume(array=array, mask=plane, line=plane, box=box, source="phantom")
+    aug = Compose([Flip(p=1), RandomRotate90(p=1)])
+    found = aug(image=volume, rng=0, return_record=True)
+    expected = aug(image=array, rng=0)["image"]
+    np.testing.assert_array_equal(found["image"], expected)
+    np.testing.assert_array_equal(aug.replay(found["record"], image=volume)["image"], expected)

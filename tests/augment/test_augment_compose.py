@@ -276,6 +276,7 @@ def test_pipelines_that_do_nothing_warn_where_they_are_made() -> None:
         with pytest.warns(UserWarning, match="does nothing: ") as caught:
             maker()
         assert caught[0].filename == __file__
+        assert caught[0].lineno == maker.__code__.co_firstlineno
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         nested()

@@ -66,7 +66,10 @@ STAGES = [
     ((ROTATE, CROP, ROTATE), 2),  # what was cropped is beyond the border
     ((Resize(SIZE, align_corners=True), ROTATE), 2),
     ((ROTATE, RandomShift((1, 2), p=1)), 2),  # another border
-    ((Resize(SIZE), Rotate((10, 20), 0, 0, interpolation=3, p=1)), 2),
+    ((Resize(SIZE), Rotate((10, 20), 0, 0, interpolation=3, p=1)), 2),  # another order
+    ((ROTATE, Resize(SIZE, interpolation=3)), 2),
+    ((Resize(SIZE, interpolation=2), Resize((9, 30, 12), interpolation=3)), 2),
+    ((Rotate(0, 0, (0, 1e-300), interpolation=3, p=1), SWAP, Resize(SIZE)), 1),  # no rotation
 ]
 
 

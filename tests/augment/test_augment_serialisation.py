@@ -48,6 +48,7 @@ def test_dict_json_and_yaml_give_an_equal_pipeline_with_the_same_output(aug: Com
         from_yaml(to_yaml(aug)),
     ]
     for copy in copies:
+        assert copy.targets == aug.targets and copy.seed == aug.seed
         assert copy == aug and copy.to_dict() == aug.to_dict() and repr(copy) == repr(aug)
         assert type(copy.transforms[0]) is type(aug.transforms[0])
         for seed in range(12):

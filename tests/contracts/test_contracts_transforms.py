@@ -12,80 +12,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from transform_examples import (
+    EXAMPLES,
+    OUT_DTYPES,
+    SHAPE,
+    SIZES,
+    WHITE,
+    WITHOUT_RANDOMNESS,
+    checkerboard,
+    every_case,
+    make,
+    taken,
+    volume,
+)
 
 import stallscan.augment
 from stallscan.augment import from_dict, from_yaml, to_yaml, transform_class
-from stallscan.augment._transform import Pixel, Spatial, Transform
+from stallscan.augment._transform import Pixel, Spatial
 from stallscan.augment.registry import MODULES
 from stallscan.errors import OptionError
-
-# Options that make each transform act on the volumes below, without p.
-EXAMPLES: dict[str, list[dict[str, Any]]] = {
-    "Rotate": [
-        {"x_limit": (10, 30), "y_limit": 0, "z_limit": 0, "border_mode": "nearest"},
-        {"x_limit": (-30, -10), "y_limit": (5, 20), "z_limit": (5, 20)},
-        {"x_limit": (10, 30), "border_mode": "reflect", "interpolation": 3},
-    ],
-    "ElasticTransform": [
-        {"deformation_limits": (0.1, 0.25)},
-        {"deformation_limits": (0.1, 0.25), "interpolation": 2, "border_mode": "reflect"},
-    ],
-    "RandomRotate90": [{"axes": (1, 2)}, {"axes": None}],
-    "Flip": [{"axis": 0}, {"axis": (1, 2)}, {"axis": None}],
-    "Transpose": [{"axes": (2, 0, 1)}],
-    "TimeReverse": [{}],
-    "RandomCropFromBorders": [{"crop_value": 0.3}],
-    "RandomDropPlane": [{"plane_drop_prob": 0.4, "axes": (0, 1, 2)}],
-    "RandomFrameDrop": [{"drop_prob": 0.5}],
-    "RandomShift": [{"shift_limit": (1, 2)}, {"shift_limit": 2, "border_mode": "constant"}],
-    "Resize": [
-        {"shape": (9, 5, 17)},
-        {"shape": (4, 20, 11), "interpolation": 3},
-        {"shape": (9, 5, 17), "align_corners": True},
-        {"shape": (5, 13, 9), "interpolation": 0},
-    ],
-    "GridDropout": [{"random_offset": True}],
-    "GaussianNoise": [{"var_limit": (100, 400)}],
-    "PoissonGamma": [{}],
-    "RowNoise": [{"std_limit": (5, 20)}],
-    "FrameJitter": [{"gain_limit": (0.5, 2), "dim_prob": 0.3}],
-    "RandomGamma": [{"gamma_limit": (40, 60)}, {"gamma_limit": (150, 200), "stretch": True}],
-    "Normalize": [{}, {"range_norm": True}],
-    "ToFloat": [{}],
-    "FromFloat": [{}, {"dtype": "uint8"}],
-}
-CASES = [
-    pytest.param(name, options, id=f"{name}-{number}")
-    for name, examples in EXAMPLES.items()
-    for number, options in enumerate(examples)
-]
-OUT_DTYPES = {"Normalize": "float32", "ToFloat": "float32", "FromFloat": "uint16"}
-WITHOUT_RANDOMNESS = {"TimeReverse", "Transpose", "Resize", "Normalize", "ToFloat", "FromFloat"}
-WHITE = {"uint8": 255, "uint16": 65535, "float32": 1}
-SHAPE = (7, 10, 12)
-SIZES = ((7, 10, 12), (6, 9, 8, 1), (6, 9, 8, 2), (5, 8, 9, 3), (5, 8, 9, 4), (4, 7, 9, 5))
-
-every_case = pytest.mark.parametrize(("name", "options"), CASES)
-
-
-def make(name: str, options: dict[str, Any]) -> Transform:
-    return transform_class(name)(**options, p=1.0)
-
-
-def volume(shape: tuple[int, ...], dtype: str = "uint8", seed: int = 0) -> NDArray[Any]:
-    """Every value alike often, black and white among them."""
-    share = np.clip(np.random.default_rng(seed).random(shape) * 1.2 - 0.1, 0, 1)
-    return (share if dtype == "float32" else np.rint(share * WHITE[dtype])).astype(dtype)
-
-
-def taken(name: str, dtypes: tuple[str, ...] = tuple(WHITE)) -> list[str]:
-    """The dtypes that a transform takes."""
-    return ["float32"] if name == "FromFloat" else list(dtypes)
-
-
-def checkerboard(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    return (np.indices(shape[:3]).sum(axis=0) % 2 * WHITE[dtype]).astype(dtype)
 
 
 def test_every_transform_has_an_example_and_stands_in_the_package() -> None:
@@ -289,21 +234,19 @@ def test_thin_and_single_frame_volumes_go_through(
 
 @every_case
 def test_black_and_white_never_wrap(name: str, options: dict[str, Any]) -> None:
-    """A checkerboard of whole numbers becomes what that of floats becomes, within rounding."""
+    """A checkerboard of whole numbers becomes what that of floats becomes, within rounding.
+
+    With noise too: it means the same in every dtype.
+    """
+    if name in OUT_DTYPES:
+        pytest.skip("changes the dtype; see its own tests")
     transform = make(name, options)
-    if not isinstance(transform, Spatial):
-        for dtype in taken(name, ("uint8", "uint16")):
-            white = np.full(SHAPE, WHITE[dtype], dtype)
-            bright = transform(image=white, rng=1)["image"].astype(float)
-            dark = transform(image=white * 0, rng=1)["image"].astype(float)
-            if name not in ("GridDropout", "FrameJitter", "Normalize", "FromFloat"):
-                assert bright.min() > WHITE.get(str(bright.dtype), 1) * 0.2 or name == "ToFloat"
-            if name != "FromFloat":
-                assert dark.max() < 0.7 * WHITE[dtype]
-        return
     exact = transform(image=checkerboard(SHAPE, "float32"), rng=6)["image"]
-    for dtype, tolerance in (("uint8", 0.09), ("uint16", 0.07)):
+    assert np.ptp(exact) > 0.9
+    for dtype, rounding in (("uint8", 0.01), ("uint16", 0.0001)):
         found = transform(image=checkerboard(SHAPE, dtype), rng=6)["image"] / WHITE[dtype]
+        # Where planes are remapped, places are whole 32ths of a voxel in every dtype.
+        tolerance = 0.01 if isinstance(transform, Spatial) else rounding
         np.testing.assert_allclose(found, exact, atol=tolerance)
 
 
@@ -328,49 +271,3 @@ def test_what_can_be_undone_is_undone_exactly_and_the_rest_is_refused(
         undone = transform.invert(record, **found)
         for key, target in targets.items():
             np.testing.assert_array_equal(undone[key], target)
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"imag": np.zeros(SHAPE, np.uint8)}, "imag.*image"),
-    ({"image": np.zeros(SHAPE)}, "float64.*uint8, uint16 and float32"),
-    ({"image": np.zeros(SHAPE, np.int64)}, "int64.*uint8, uint16 and float32"),
-    ({"image": np.zeros((5, 6), np.uint8)}, r"\(5, 6\).*\(z, y, x\)"),
-    ({"image": np.zeros((1, 2, 5, 6, 3), np.uint8)}, r"\(1, 2, 5, 6, 3\).*\(z, y, x, c\)"),
-    ({"image": np.zeros((0, 5, 6), np.uint8)}, r"\(0, 5, 6\).*not empty"),
-    ({"mask": np.zeros((4, 5), np.uint8)}, r"mask .*\(4, 5\)"),
-    ({"mask": np.full(SHAPE, "a")}, "mask is <U1"),
-    ({"points": [[1, 2, 3]]}, "give image= or mask="),
-    ({}, "give image= or mask="),
-]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_wrong_calls_are_refused_with_what_was_given_and_what_is_allowed(name: str) -> None:
-    made = make(name, EXAMPLES[name][0])
-    image = np.zeros(SHAPE, taken(name)[0])
-    for targets, message in REFUSED:
-        with pytest.raises(OptionError, match=message):
-            made(**targets, rng=0)
-    with pytest.raises(OptionError, match=r"mask has the extent \(6, 10, 12\).*\(7, 10, 12\)"):
-        made(image=image, mask=np.zeros((6, 10, 12), bool), rng=0)
-    for key, rows in (("points", [[1.0, np.nan, 2]]), ("points", [[1.0, 2]]), ("boxes", [[1.0]])):
-        with pytest.raises(OptionError, match=f"{key}.*allowed"):
-            made(image=image, rng=0, **{key: rows})
-    with pytest.raises(OptionError, match="record was drawn for"):
-        made.replay(made.record(0, SHAPE), image=image[1:])
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_wrong_options_are_refused_with_the_value_and_what_is_allowed(name: str) -> None:
-    options = EXAMPLES[name][0]
-    kind = transform_class(name)
-    for p in (-0.1, 1.01, float("nan"), "half", None, True):
-        with pytest.raises(OptionError, match=rf"{name}\.p is {p!r}, allowed are 0 to 1"):
-            kind(**options, p=p)
-    with pytest.raises(OptionError, match=f"{name}.always_apply is 0.5.*True and False"):
-        kind(**options, always_apply=0.5)
-    with pytest.raises(OptionError, match=f"{name} has no option probability .*0.5.*allowed are"):
-        kind(**options, probability=0.5)
-    first = next(iter(options), "always_apply")
-    with pytest.raises(OptionError, match=f"did you mean {first}"):
-        kind(**{first + "s": 1})

@@ -1,0 +1,80 @@
+"""Examples of every registered transform, and volumes to try them on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stallscan.augment import transform_class
+from stallscan.augment._transform import Transform
+
+# Options that make each transform act on the volumes below, without p.
+EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "Rotate": [
+        {"x_limit": (10, 30), "y_limit": 0, "z_limit": 0, "border_mode": "nearest"},
+        {"x_limit": (-30, -10), "y_limit": (5, 20), "z_limit": (5, 20)},
+        {"x_limit": (10, 30), "border_mode": "reflect", "interpolation": 3},
+    ],
+    "ElasticTransform": [
+        {"deformation_limits": (0.1, 0.25)},
+        {"deformation_limits": (0.1, 0.25), "interpolation": 2, "border_mode": "reflect"},
+    ],
+    "RandomRotate90": [{"axes": (1, 2)}, {"axes": None}],
+    "Flip": [{"axis": 0}, {"axis": (1, 2)}, {"axis": None}],
+    "Transpose": [{"axes": (2, 0, 1)}],
+    "TimeReverse": [{}],
+    "RandomCropFromBorders": [{"crop_value": 0.3}],
+    "RandomDropPlane": [{"plane_drop_prob": 0.4, "axes": (0, 1, 2)}],
+    "RandomFrameDrop": [{"drop_prob": 0.5}],
+    "RandomShift": [{"shift_limit": (1, 2)}, {"shift_limit": 2, "border_mode": "constant"}],
+    "Resize": [
+        {"shape": (9, 5, 17)},
+        {"shape": (4, 20, 11), "interpolation": 3},
+        {"shape": (9, 5, 17), "align_corners": True},
+        {"shape": (5, 13, 9), "interpolation": 0},
+    ],
+    "GridDropout": [{"random_offset": True}],
+    "GaussianNoise": [{"var_limit": (100, 400)}],
+    "PoissonGamma": [{}],
+    "RowNoise": [{"std_limit": (5, 20)}],
+    "FrameJitter": [{"gain_limit": (0.5, 2), "dim_prob": 0.3}],
+    "RandomGamma": [{"gamma_limit": (40, 60)}, {"gamma_limit": (150, 200), "stretch": True}],
+    "Normalize": [{}, {"range_norm": True}],
+    "ToFloat": [{}],
+    "FromFloat": [{}, {"dtype": "uint8"}],
+}
+CASES = [
+    pytest.param(name, options, id=f"{name}-{number}")
+    for name, examples in EXAMPLES.items()
+    for number, options in enumerate(examples)
+]
+OUT_DTYPES = {"Normalize": "float32", "ToFloat": "float32", "FromFloat": "uint16"}
+WITHOUT_RANDOMNESS = {"TimeReverse", "Transpose", "Resize", "Normalize", "ToFloat", "FromFloat"}
+WHITE = {"uint8": 255, "uint16": 65535, "float32": 1}
+SHAPE = (7, 10, 12)
+SIZES = ((7, 10, 12), (6, 9, 8, 1), (6, 9, 8, 2), (5, 8, 9, 3), (5, 8, 9, 4), (4, 7, 9, 5))
+
+every_case = pytest.mark.parametrize(("name", "options"), CASES)
+
+
+def make(name: str, options: dict[str, Any]) -> Transform:
+    return transform_class(name)(**options, p=1.0)
+
+
+def volume(shape: tuple[int, ...], dtype: str = "uint8", seed: int = 0) -> NDArray[Any]:
+    """Every value alike often, black and white among them."""
+    share = np.clip(np.random.default_rng(seed).random(shape) * 1.2 - 0.1, 0, 1)
+    return (share if dtype == "float32" else np.rint(share * WHITE[dtype])).astype(dtype)
+
+
+def taken(name: str, dtypes: tuple[str, ...] = tuple(WHITE)) -> list[str]:
+    """The dtypes that a transform takes."""
+    return ["float32"] if name == "FromFloat" else list(dtypes)
+
+
+def checkerboard(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Black and white cubes of two voxels."""
+    return ((np.indices(shape[:3]) // 2).sum(axis=0) % 2 * WHITE[dtype]).astype(dtype)
