@@ -9,7 +9,7 @@ import pytest
 from pulls import coordinates, dense, drawn_as, eroded, interpolated
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from stallscan.augment import ElasticTransform, RandomShift
+from stallscan.augment import Compose, ElasticTransform, RandomShift, Resize
 
 SHAPE = (20, 26, 30)
 
@@ -169,3 +169,15 @@ def test_whole_shifts_move_whole_voxels_and_none_changes_no_bit() -> None:
     assert not found[1, -2:].any() and not found[2, 0].any() and not found[2, :, -3:].any()
     still = drawn_as(shift, {"shifts": [[0.0, 0.0]] * 3}, image.shape)
     assert shift.replay(still, image=image)["image"].tobytes() == image.tobytes()
+
+
+def test_a_box_sees_frames_that_a_resize_has_put_between() -> None:
+    aug = Compose([Resize((40, 40, 40)), RandomShift((3, 3), memory=0, p=1)])
+    label = np.zeros((20, 40, 40), np.uint8)
+    label[4:16, 15:25, 15:25] = 1
+    for seed in range(5):
+        out = aug(mask=label, boxes=[[4, 15, 15, 16, 25, 25]], rng=seed)
+        held = np.argwhere(out["mask"])
+        (box,) = out["boxes"]
+        assert (held.min(axis=0) >= box[:3] - 0.5).all()
+        assert (held.max(axis=0) + 1 <= box[3:6] + 0.5).all()

@@ -232,11 +232,11 @@ def _skin(box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places of a box that tell where it goes, ``(n, 3)``.
 
     Corners, middles of edges and faces for bent ones, and the same in every frame, for frames may
-    be shifted each on its own.
+    be shifted each on its own: in quarters, for there may be up to four times as many by then.
     """
     low, high = box[:3] - 0.5, box[3:6] - 0.5  # edges of voxels
     inside = min(_NUDGE, (high[0] - low[0]) / 2)  # an edge is not the next frame's
-    frames = np.arange(np.ceil(low[0]), np.floor(high[0]) + 1)
+    frames = np.arange(np.ceil(4 * low[0]), np.floor(4 * high[0]) + 1) / 4
     middle = (low + high) / 2
     z = np.concatenate([[low[0] + inside, middle[0], high[0] - inside], frames])
     grid = np.meshgrid(z, *np.stack([low, middle, high], axis=1)[1:], indexing="ij")
