@@ -42,7 +42,9 @@ TRANSFORMS = (
     *("GridDropout", "Transpose", "Normalize", "ToFloat", "FromFloat", "TimeReverse"),
     *("RandomFrameDrop", "RandomShift", "FrameJitter", "RowNoise", "PoissonGamma"),
 )
-_OVERHEAD = "hundredths of a ms a call to check, record and copy; volumentations without Compose just slices"
+_OVERHEAD = (
+    "hundredths of a ms to check, record and copy; volumentations without Compose only slices"
+)
 WHY_SLOWER = dict.fromkeys(("RandomCropFromBorders", "Flip 0", "Flip 1"), _OVERHEAD)
 """By transform, why ours is slower than the best permissively licensed peer."""
 LIMITS = ((0.05, 0.05), (0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (0.0, 0.25))

@@ -122,12 +122,12 @@ def test_slower_than_a_permissive_peer_needs_a_reason(monkeypatch: pytest.Monkey
     spec.loader.exec_module(script)
 
     def note(*rows: tuple[str, str]) -> str:
-        table = [{"what": "Flip 0", "licence": "MIT", "ratio_to_ours": "1.00", "note": ""}]
+        table = [{"what": "Flip 2", "licence": "MIT", "ratio_to_ours": "1.00", "note": ""}]
         table += [{**table[0], "licence": licence, "ratio_to_ours": r} for licence, r in rows]
         script.name_slower(table)
         return table[0]["note"]
 
     assert note(("MIT", "1.20"), ("AGPL-3.0-only", "0.50")) == ""
     assert "no reason" in note(("Apache-2.0", "0.80"))
-    monkeypatch.setitem(script.WHY_SLOWER, "Flip 0", "checks its input")
+    monkeypatch.setitem(script.WHY_SLOWER, "Flip 2", "checks its input")
     assert note(("Apache-2.0", "0.80")) == "checks its input"
