@@ -58,8 +58,12 @@ def run_stage(array: Array, stage: Stage, *, labels: bool) -> Array:
         for m in stage.smooth
     )
     carry_out = _by_frames if in_plane else _gathered
-    result = carry_out(source, stage, linear=order == 1, fill=fill)
-    if order and result.dtype == np.float32:  # rounding may leave the range by the last bit
+    if order == 0:  # bytes are copied: one compiled loop for each width serves all dtypes
+        word = np.dtype(f"u{source.itemsize}")
+        words = carry_out(source.view(word), stage, linear=False, fill=fill.view(word))
+        return words.view(array.dtype)
+    result = carry_out(source, stage, linear=True, fill=fill)
+    if result.dtype == np.float32:  # rounding may leave the range by the last bit
         np.clip(result, min(source.min(), fill), max(source.max(), fill), out=result)
     return result
 
