@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stallscan.augment import transform_class
-from stallscan.augment._transform import Transform
+from stallscan.augment._transform import Spatial, Transform
 
 # Options that make each transform act on the volumes below, without p.
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
@@ -58,6 +58,13 @@ SHAPE = (7, 10, 12)
 SIZES = ((7, 10, 12), (6, 9, 8, 1), (6, 9, 8, 2), (5, 8, 9, 3), (5, 8, 9, 4), (4, 7, 9, 5))
 
 every_case = pytest.mark.parametrize(("name", "options"), CASES)
+every_spatial_case = pytest.mark.parametrize(
+    ("name", "options"),
+    [case for case in CASES if issubclass(transform_class(str(case.values[0])), Spatial)],
+)
+every_case_of_one_dtype = pytest.mark.parametrize(
+    ("name", "options"), [case for case in CASES if case.values[0] not in OUT_DTYPES]
+)
 
 
 def make(name: str, options: dict[str, Any]) -> Transform:
