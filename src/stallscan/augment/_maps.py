@@ -211,13 +211,10 @@ class Affine(Smooth):
     def permuted(self, order: tuple[int, int, int]) -> Affine:
         """See `Smooth.permuted`."""
         axes = list(order)
-        size = None if self.size is None else tuple(self.size[axis] for axis in axes)
-        return Affine(
-            self.matrix[np.ix_(axes, axes)],
-            self.offset[axes],
-            size,  # type: ignore[arg-type]
-            self.sampling,
-        )
+        size = self.size
+        if size is not None:
+            size = size[order[0]], size[order[1]], size[order[2]]
+        return Affine(self.matrix[np.ix_(axes, axes)], self.offset[axes], size, self.sampling)
 
 
 @dataclass(frozen=True, eq=False)

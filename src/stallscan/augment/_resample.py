@@ -20,6 +20,7 @@ from stallscan.augment import _kernels
 from stallscan.augment._copy import contiguous
 from stallscan.augment._maps import Affine, Displacement, Floats, FrameShift, Sampling
 from stallscan.augment._stage import Stage, is_in_plane
+from stallscan.errors import OptionError
 
 Array = NDArray[Any]
 _BORDER_CODE = {
@@ -72,8 +73,6 @@ def _as_value(value: float, dtype: np.dtype[Any], *, labels: bool) -> Any:
     with np.errstate(invalid="ignore", over="ignore"):
         fill = np.asarray(value).astype(dtype)
     if float(fill) != float(np.float32(value)) and float(fill) != float(value):
-        from stallscan.errors import OptionError
-
         name = "mask_value" if labels else "value"
         raise OptionError(f"{name} is {value!r}, which {dtype} cannot hold; choose one that it can")
     return fill[()]

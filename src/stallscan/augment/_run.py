@@ -25,11 +25,10 @@ from stallscan.errors import OptionError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A transform, what it has drawn, the ``(z, y, x)`` that it meets, and its maps if spatial."""
+    """A transform, what it has drawn, and its maps if it is spatial."""
 
     transform: Transform
     params: Params
-    shape: Shape
     maps: list[Map]
 
 
@@ -78,18 +77,17 @@ def shape_of(targets: dict[str, Any], names: Names) -> Shape:
 
 
 def run(
-    drawn: Sequence[tuple[Transform, Params]], targets: dict[str, Any], names: Names
+    drawn: Sequence[tuple[Transform, Params]], shape: Shape, targets: dict[str, Any], names: Names
 ) -> dict[str, Any]:
-    """Apply drawn transforms to targets that `shape_of` has accepted.
+    """Apply drawn transforms to targets whose ``(z, y, x)`` `shape_of` has told.
 
     Returns:
         New arrays under the same keys.
     """
-    shape = shape_of(targets, names)
     steps: list[Step] = []
     for transform, params in drawn:
         maps = transform.map(params, shape) if isinstance(transform, Spatial) else []
-        steps.append(Step(transform, params, shape, maps))
+        steps.append(Step(transform, params, maps))
         for map_ in maps:
             shape = map_.out_shape(shape)
     images, masks = names

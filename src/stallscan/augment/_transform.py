@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stallscan.augment import _checks
 from stallscan.augment._maps import Map
+from stallscan.augment._plan import resample
 from stallscan.errors import OptionError
 
 Params: TypeAlias = dict[str, Any]
@@ -120,7 +121,7 @@ class Augmentation(ABC):
         targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
         record, _ = self.draw(self._generator(rng), shape)
-        result = run(self.steps(record), targets, self._targets)
+        result = run(self.steps(record), shape, targets, self._targets)
         if return_record:
             result["record"] = self._as_record(shape, record)
         return result
@@ -151,7 +152,7 @@ class Augmentation(ABC):
                 f"the targets have the extent {shape}, the record was drawn for {met}; replay "
                 "takes the same extent"
             )
-        return run(drawn, targets, self._targets)
+        return run(drawn, shape, targets, self._targets)
 
     def invert(self, record: dict[str, Any], **targets: Any) -> dict[str, Any]:
         """Undo what was recorded: flips, quarter turns, transposition, time reversal.
@@ -170,7 +171,7 @@ class Augmentation(ABC):
                 f"the targets have the extent {shape}, the record made {made}; invert takes what "
                 "was made"
             )
-        return run(undone, targets, self._targets)
+        return run(undone, shape, targets, self._targets)
 
     def _arrays(self, targets: dict[str, Any]) -> dict[str, Any]:
         """Targets with a `Volume` as its array."""
@@ -312,14 +313,10 @@ class Spatial(Transform):
 
     def apply(self, volume: NDArray[Any], params: Params) -> NDArray[Any]:
         """See `Transform.apply`."""
-        from stallscan.augment._plan import resample
-
         return resample(volume, self.map(params, _extent(volume)))
 
     def apply_to_mask(self, mask: NDArray[Any], params: Params) -> NDArray[Any]:
         """See `Transform.apply_to_mask`."""
-        from stallscan.augment._plan import resample
-
         return resample(mask, self.map(params, _extent(mask)), labels=True)
 
     def apply_to_points(

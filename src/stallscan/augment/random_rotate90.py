@@ -9,6 +9,7 @@ import numpy as np
 from stallscan.augment import _checks
 from stallscan.augment._maps import Axes, Map
 from stallscan.augment._transform import Params, Shape, Spatial, Transform
+from stallscan.errors import OptionError
 
 _PLANES = ((0, 1), (0, 2), (1, 2))
 
@@ -37,7 +38,9 @@ class RandomRotate90(Spatial):
         if self.axes is not None:
             axes = _checks.axes_of("RandomRotate90.axes", self.axes, at_least=2)
             if len(axes) != 2:
-                axes = _checks.axes_of("RandomRotate90.axes: one plane", None, at_least=2)
+                raise OptionError(
+                    f"RandomRotate90.axes is {self.axes!r}, allowed are two axes: a plane"
+                )
             self._set(axes=axes)
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Params:
