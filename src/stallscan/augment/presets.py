@@ -120,8 +120,8 @@ def _heavy(size: Size | None, legacy: bool) -> _Steps:
     """Ours: what differs between sessions, and nothing that looks like flow or hides it.
 
     All symmetries of the stack (time too) and tilts of 20 degrees within the frames; crops, motion,
-    lost frames; then the detector: gain, gamma, photons, row noise. Planes along y and x are not dropped
-    and no holes are cut: a vessel six voxels wide would lose its cells by them.
+    lost frames; then the detector: gain, gamma, photons, row noise. Planes along y and x are not
+    dropped and no holes are cut: a vessel six voxels wide would lose its cells by them.
     """
     return [
         Rotate((-20, 20), (0, 0), (0, 0), p=0.5),
