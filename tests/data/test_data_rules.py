@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stallscan.data import (
@@ -53,6 +53,7 @@ def test_the_expert_goes_first():
     assert tier1_by_rule(scores, expert).tolist() == [True, True, True, False, False, False]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1) | st.just(NAN), min_size=1), st.data())
 def test_rules_against_one_video_at_a_time(scores, data):
     sight = st.sampled_from([0, 1, None])

@@ -117,6 +117,7 @@ def test_nothing_can_be_too_compressible():
     assert not read(summary, voxels).volume.array.any()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_damage_is_noticed(data):
     summary, voxels = (bytearray(part) for part in parts(make_entry(0, side=4)))

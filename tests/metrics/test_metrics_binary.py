@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -83,6 +83,7 @@ def test_shapes_and_lengths():
         binary_scores([], [], [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=4, max_size=4))
 def test_mcc_of_counts_equals_scikit_learn(counts):
     tp, fp, fn, tn = counts

@@ -17,7 +17,7 @@ from stallscan.errors import CheckpointError
 from stallscan.models import create_model, load_checkpoint, read_card, save_checkpoint
 from stallscan.models.card import FORMAT, ModelCard
 
-OPTIONS = {"in_channels": 2, "width": 0.0625, "stem_stride": [1, 2, 2]}
+OPTIONS = {"in_channels": 2, "width": 0.0625, "stride": [1, 2, 2]}
 CARD = ModelCard(
     name="tiny",
     architecture="resnet18",
@@ -104,6 +104,24 @@ def test_a_diverged_network_is_not_saved(value: float, tmp_path: Path) -> None:
     for part in ("out: weight 'layer2.0.bn1.weight'", f"{value:g}", "65504", "diverged"):
         assert part in str(caught.value)
     assert not (tmp_path / "out" / "weights.safetensors").exists()
+
+
+def test_where_the_first_weights_came_from_is_written(tmp_path: Path) -> None:
+    flat = create_model("resnet18", rank=2, in_channels=3, width=0.0625)
+    save_file(flat.state_dict(), tmp_path / "images.safetensors")
+    first = {"pretrained": str(tmp_path / "images.safetensors"), "inflate": "average"}
+    model = create_model("resnet18", **OPTIONS, **first)
+    card = replace(CARD, options=OPTIONS | first)
+    save_checkpoint(model, card, tmp_path / "run")
+    (tmp_path / "images.safetensors").unlink()  # the folder needs nothing else
+    loaded, found = load_checkpoint(tmp_path / "run")
+    assert found.options == OPTIONS
+    assert found.pretrained["source"] == "images.safetensors"
+    assert (found.pretrained["inflate"], found.pretrained["inflated"]) == ("average", 20)
+    assert len(found.pretrained["sha256"]) == 64
+    assert str(tmp_path) not in (tmp_path / "run" / "model.json").read_text()
+    save_checkpoint(loaded, found, tmp_path / "again")
+    assert read_card(tmp_path / "again") == found
 
 
 # --- Damage -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ VERBS = {
     "predict": "say of each video whether the outlined vessel is stalled",
     "evaluate": "score predictions against labels, with intervals and figures",
     "transforms": "list the augmentation: transforms, their options, presets",
+    "models": "list the networks: parameters, cost, first weights, options",
 }
 
 HELP = f"""stallscan {__version__}: finds stalled capillaries in two-photon stacks.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from stallscan.cli._docstrings import attributes_of, text_of
 from stallscan.cli._progress import say
 from stallscan.errors import OptionError
 
@@ -39,18 +40,18 @@ def transforms(
     if name is None:
         say("Transforms:")
         for each in MODULES:
-            say(f"  {each:<{_NAMES}}{_text(transform_class(each)).splitlines()[0]}")
+            say(f"  {each:<{_NAMES}}{text_of(transform_class(each)).splitlines()[0]}")
         say("\nPresets:")
         for each, steps in PRESETS.items():
-            say(f"  {each:<{_NAMES}}{_text(steps).splitlines()[0]}")
-        say(f"  {_EVALUATION:<{_NAMES}}{_text(Preprocessing).splitlines()[0]}")
+            say(f"  {each:<{_NAMES}}{text_of(steps).splitlines()[0]}")
+        say(f"  {_EVALUATION:<{_NAMES}}{text_of(Preprocessing).splitlines()[0]}")
         say("\n`stallscan transforms NAME` says all about one.")
     elif name in MODULES:
         say(_description(transform_class(name)))
     elif name in PRESETS:
         say(to_yaml(preset(name)).rstrip())
     elif name == _EVALUATION:
-        say(_text(Preprocessing))
+        say(text_of(Preprocessing))
     else:
         known = {each.lower(): each for each in (*MODULES, *PRESETS, _EVALUATION)}
         close = difflib.get_close_matches(name.lower(), known, n=1)
@@ -61,17 +62,12 @@ def transforms(
     return 0
 
 
-def _text(thing: object) -> str:
-    """The docstring as it reads on a terminal."""
-    return inspect.cleandoc(thing.__doc__ or "").replace("``", "`")
-
-
 def _description(kind: type[Transform]) -> str:
     """The docstring, with each option's default beside its meaning."""
-    text, _, example = _text(kind).partition("\nExample:\n")
+    text, _, example = text_of(kind).partition("\nExample:\n")
     meanings: dict[str, str] = {}
     for parent in reversed(kind.__mro__):
-        meanings |= _attributes(_text(parent))
+        meanings |= attributes_of(text_of(parent))
     prose = text.partition("\nAttributes:\n")[0]
     lines = [f"{kind.__name__}: {prose}", "Options:"]
     for option in inspect.signature(kind).parameters.values():
@@ -83,17 +79,3 @@ def _description(kind: type[Transform]) -> str:
             subsequent_indent=" " * (_NAMES + _DEFAULTS + 3),
         )
     return "\n".join([*lines, "", "Example:", example])
-
-
-def _attributes(text: str) -> dict[str, str]:
-    """What a docstring says of each attribute, in one line."""
-    section = text.partition("\nAttributes:\n")[2].partition("\n\n")[0]
-    found: dict[str, str] = {}
-    for line in textwrap.dedent(section).splitlines():
-        if line.startswith(" "):
-            name = list(found)[-1]
-            found[name] += f" {line.strip()}"
-        else:
-            name, _, meaning = line.partition(": ")
-            found[name] = meaning
-    return found

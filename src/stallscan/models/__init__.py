@@ -1,12 +1,18 @@
-"""3D networks, their 2D twins, and the checkpoint folder."""
+"""3D networks, their 2D twins, ImageNet's weights in them, and the checkpoint folder."""
 
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "_network": ["FeatureInfo", "Network"],
         "card": ["ModelCard", "read_card"],
         "checkpoint": ["DEFAULT_MODEL_DIR", "load_checkpoint", "save_checkpoint"],
+        "export": ["export_onnx"],
+        "footprint": ["estimate_memory", "require_memory_for"],
+        "inflation": ["LoadReport", "inflate_kernel", "load_weights"],
+        "options": ["NetworkOptions"],
         "registry": ["create_model", "list_models"],
+        "statistics": ["recalibrate_bn"],
     },
 )

@@ -27,6 +27,8 @@ class ModelCard:
         flips: how many mirrored copies are averaged by default: 1, 2, 4 or 8.
         metrics: how the model did, by name.
         training: data, recipe, seeds, hours.
+        pretrained: where the weights came from with which training began: source, checksum,
+            licence, how they were inflated; empty if they were random.
         versions: of what trained it.
         licence: of the weights.
         notes: what a user must know.
@@ -40,6 +42,7 @@ class ModelCard:
     flips: int = 8
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    pretrained: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     licence: str = "MIT"
     notes: str = ""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
 
 from stallscan.errors import CheckpointError, OptionError
+from stallscan.models._network import Network
 from stallscan.models.card import ModelCard, read_card, write_card
+from stallscan.models.options import without_first_weights
 from stallscan.models.registry import create_model
 
 DEFAULT_MODEL_DIR = Path(__file__).parent / "weights" / "default"
 """The model in the box."""
 
 
-def save_checkpoint(model: nn.Module, card: ModelCard, model_dir: Path) -> None:
+def save_checkpoint(model: Network, card: ModelCard, model_dir: Path) -> None:
     """Write a checkpoint folder; floating weights are stored as float16.
+
+    The card is written with where the network's first weights came from, in place of the options
+    that asked for them.
 
     Raises:
         CheckpointError: a weight is not finite as float16.
@@ -35,10 +40,13 @@ def save_checkpoint(model: nn.Module, card: ModelCard, model_dir: Path) -> None:
         weights[key] = stored.contiguous().cpu()
     # Not save_file, which would let the owner alone read the file.
     (model_dir / "weights.safetensors").write_bytes(save(weights))
+    card = dataclasses.replace(
+        card, options=without_first_weights(card.options), pretrained=model.pretrained
+    )
     write_card(card, model_dir / "model.json")
 
 
-def load_checkpoint(model_dir: Path) -> tuple[nn.Module, ModelCard]:
+def load_checkpoint(model_dir: Path) -> tuple[Network, ModelCard]:
     """Read a checkpoint folder; the model comes in float32 and in evaluation mode.
 
     Raises:
@@ -82,5 +90,6 @@ def load_checkpoint(model_dir: Path) -> tuple[nn.Module, ModelCard]:
             f"{path}: {len(broken)} weights hold NaN or infinity (first {broken[0]}), allowed are "
             "finite numbers; copy the file anew, or export the model anew"
         )
+    model.pretrained = card.pretrained
     model.load_state_dict(weights)  # copies float16 into the float32 parameters
     return model.eval(), card

@@ -2,48 +2,165 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from torch import nn
+import torch
 
 from stallscan.errors import OptionError
-from stallscan.models.resnet import ResNet
+from stallscan.models._network import Network
+from stallscan.models.densenet import DenseNet
+from stallscan.models.inflation import check_mode, load_weights
+from stallscan.models.legacy_senet import LegacyBasicBlock, LegacyBottleneck, LegacySENet
+from stallscan.models.memory import require_memory
+from stallscan.models.mobilenetv2 import MobileNetV2
+from stallscan.models.options import NetworkOptions
+from stallscan.models.pretrained import initial_weights
+from stallscan.models.resnet import BasicBlock, Bottleneck, ResNet
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "resnet18": partial(ResNet, (2, 2, 2, 2)),
-    "resnet34": partial(ResNet, (3, 4, 6, 3)),
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How a network of the registry is built.
+
+    Attributes:
+        family: its class.
+        arguments: what tells it from the family's others.
+    """
+
+    family: type[Network]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, options: NetworkOptions) -> Network:
+        """The layers; their weights are not drawn yet."""
+        return self.family(options, **self.arguments)
+
+
+_18, _34 = (2, 2, 2, 2), (3, 4, 6, 3)
+_50, _101, _152 = (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
+
+
+def _resnet(block: type[BasicBlock] | type[Bottleneck], layers: Any, **options: Any) -> Spec:
+    return Spec(ResNet, {"block": block, "layers": layers, **options})
+
+
+def _legacy(block: type[LegacyBasicBlock] | type[LegacyBottleneck], layers: Any) -> Spec:
+    return Spec(LegacySENet, {"block": block, "layers": layers})
+
+
+MODELS: dict[str, Spec] = {
+    "resnet18": _resnet(BasicBlock, _18),
+    "resnet34": _resnet(BasicBlock, _34),
+    "resnet50": _resnet(Bottleneck, _50),
+    "resnet101": _resnet(Bottleneck, _101),
+    "resnet152": _resnet(Bottleneck, _152),
+    "resnext50_32x4d": _resnet(Bottleneck, _50, groups=32, base_width=4),
+    "resnext101_32x4d": _resnet(Bottleneck, _101, groups=32, base_width=4),
+    "resnext101_32x8d": _resnet(Bottleneck, _101, groups=32, base_width=8),
+    "resnext101_64x4d": _resnet(Bottleneck, _101, groups=64, base_width=4),
+    "wide_resnet50_2": _resnet(Bottleneck, _50, base_width=128),
+    "wide_resnet101_2": _resnet(Bottleneck, _101, base_width=128),
+    "seresnet50": _resnet(Bottleneck, _50, se=True),
+    "seresnext50_32x4d": _resnet(Bottleneck, _50, groups=32, base_width=4, se=True),
+    "seresnext101_32x4d": _resnet(Bottleneck, _101, groups=32, base_width=4, se=True),
+    "senet154": _resnet(
+        Bottleneck,
+        _152,
+        groups=64,
+        base_width=4,
+        reduce_first=2,
+        se=True,
+        deep_stem=True,
+    ),
+    "legacy_seresnet18": _legacy(LegacyBasicBlock, _18),
+    "legacy_seresnet34": _legacy(LegacyBasicBlock, _34),
+    "legacy_seresnet101": _legacy(LegacyBottleneck, _101),
+    "legacy_seresnet152": _legacy(LegacyBottleneck, _152),
+    "densenet121": Spec(DenseNet, {"layers": (6, 12, 24, 16)}),
+    "densenet161": Spec(DenseNet, {"layers": (6, 12, 36, 24), "growth": 48, "stem": 96}),
+    "densenet169": Spec(DenseNet, {"layers": (6, 12, 32, 32)}),
+    "densenet201": Spec(DenseNet, {"layers": (6, 12, 48, 32)}),
+    "mobilenetv2_100": Spec(MobileNetV2),
 }
 
 
 def list_models() -> list[str]:
     """Names that `create_model` knows."""
-    return sorted(MODELS)
+    return list(MODELS)
 
 
-def create_model(name: str, **options: Any) -> nn.Module:
+def create_model(
+    name: str,
+    *,
+    pretrained: Literal["imagenet"] | str | Path | None = None,
+    inflate: Literal["center", "average", "gaussian"] = "center",
+    **options: Any,
+) -> Network:
     """Build a network by its registry name (timm's).
 
     Args:
         name: one of `list_models`.
-        **options: ``rank``, ``in_channels``, ``num_classes``, ``width``, ``pool``,
-            ``stem_stride``, ``dropout``; see `stallscan.models.resnet.ResNet`.
+        pretrained: first weights: None draws them from torch's generator; "imagenet" fetches the
+            published 2D ones; a path reads a file of 2D or 3D weights (safetensors, or a PyTorch
+            file without code in it) or a checkpoint folder.
+        inflate: how a 2D kernel becomes a 3D one: all of it on the middle tap ("center"), spread
+            evenly ("average") or as a bell ("gaussian") over the depth; see
+            `stallscan.models.inflation`.
+        **options: fields of `stallscan.models.NetworkOptions`: ``in_channels``, ``num_classes``,
+            ``pool``, ``head``, ``dropout``, ``stride``, ``depth_padding``, ``width``,
+            ``checkpointing``, ``rank``.
+
+    Returns:
+        The network in training mode; logits out. Under ``torch.device("meta")`` shapes alone.
 
     Raises:
-        OptionError: an unknown name or option.
+        OptionError: an unknown name or option, or weights that would not fit into memory.
+        CheckpointError: weights that cannot be had, read, or do not fit the network.
 
     Example:
         >>> model = create_model("resnet18", in_channels=2, width=0.25)
         >>> model(torch.zeros(1, 2, 48, 64, 64)).shape
         torch.Size([1, 1])
     """
+    network_options = _options(name, inflate, options)
+    with torch.device("meta"):
+        model = MODELS[name].build(network_options)
+    device = torch.get_default_device()
+    if device.type != "meta":
+        n_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
+        require_memory(n_bytes, f"the weights of {name} of width {network_options.width:g}", device)
+        # Not `to_empty`, which imports SymPy: half a second.
+        model._apply(  # type: ignore[no-untyped-call]
+            lambda t: torch.empty(t.shape, dtype=t.dtype, device=device)
+        )
+        model.init_weights()
+    if pretrained is not None:
+        weights, provenance = initial_weights(name, pretrained)
+        report = load_weights(model, weights, mode=inflate, source_name=str(provenance["source"]))
+        model.pretrained = provenance | {"inflate": inflate, **report.counts()}
+    return model
+
+
+def _options(name: str, inflate: str, options: dict[str, Any]) -> NetworkOptions:
+    """Check the names, and then the values."""
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise OptionError(f"unknown model {name!r}; {hint}choose from {', '.join(list_models())}")
+        raise OptionError(f"unknown model {name!r}; {hint}choose from {', '.join(MODELS)}")
+    known = [field.name for field in dataclasses.fields(NetworkOptions)]
+    for option in options:
+        if option not in known:
+            close = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise OptionError(
+                f"model {name!r} has no option {option!r}; {hint}choose from {', '.join(known)}, "
+                "pretrained, inflate"
+            )
     try:
-        return MODELS[name](**options)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"model {name!r}: {error}; see its docstring for its options") from error
+        check_mode(inflate)
+        return NetworkOptions(**options)
+    except OptionError as error:
+        raise OptionError(f"model {name!r}: {error}") from None

@@ -1,32 +1,50 @@
-"""ResNet of any rank (He et al. 2015), with torchvision's layout and parameter names."""
+"""ResNet (He et al. 2015), ResNeXt (Xie et al. 2017), Wide-ResNet (Zagoruyko 2016), and timm's SE
+networks on their frame: SE-ResNet, SE-ResNeXt, SENet-154 (Hu et al. 2018).
+
+Layout and parameter names are torchvision's, those of the SE networks timm's.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stallscan.models._layers import Rank, batch_norm, conv, global_pool, max_pool
+from stallscan.models._layers import Axes, Layers, SqueezeExcite, Window
+from stallscan.models._network import Network
+from stallscan.models._stage import Stage
+from stallscan.models.options import NetworkOptions
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and a shortcut."""
+    """Two 3×3 convolutions and a shortcut.
+
+    Args:
+        make: layers of the network's rank.
+        in_channels: of the input.
+        channels: of the output.
+        stride: of the first convolution.
+        shortcut: the downsampling shortcut, None for the identity.
+    """
 
     expansion = 1
 
-    def __init__(self, rank: Rank, in_channels: int, channels: int, stride: int) -> None:
+    def __init__(
+        self,
+        make: Layers,
+        in_channels: int,
+        channels: int,
+        stride: Axes,
+        shortcut: nn.Module | None,
+    ) -> None:
         super().__init__()
-        self.conv1 = conv(rank)(in_channels, channels, 3, stride, 1, bias=False)
-        self.bn1 = batch_norm(rank)(channels)
+        self.conv1 = make.conv(in_channels, channels, 3, stride)
+        self.bn1 = make.batch_norm(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = conv(rank)(channels, channels, 3, 1, 1, bias=False)
-        self.bn2 = batch_norm(rank)(channels)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1 or in_channels != channels:
-            self.downsample = nn.Sequential(
-                conv(rank)(in_channels, channels, 1, stride, bias=False), batch_norm(rank)(channels)
-            )
+        self.conv2 = make.conv(channels, channels, 3)
+        self.bn2 = make.batch_norm(channels)
+        self.downsample = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` → the same rank, strided."""
@@ -36,74 +54,143 @@ class BasicBlock(nn.Module):
         return torch.relu_(x + shortcut)
 
 
-class ResNet(nn.Module):
-    """A residual network for volumes (rank 3) or images (rank 2).
+class Bottleneck(nn.Module):
+    """1×1, 3×3 in groups, 1×1, and a shortcut; the 3×3 convolution carries the stride.
 
     Args:
-        layers: blocks in each of the four stages.
-        rank: 3 for volumes, 2 for the twin.
-        in_channels: channels of the input.
-        num_classes: logits.
-        width: factor on all channel counts (1.0 = 64 … 512).
-        pool: global average or maximum pooling.
-        stem_stride: stride of the first convolution per axis; every axis is then halved by the max
-            pooling and by stages 2–4.
-        dropout: probability before the last layer.
+        make: layers of the network's rank.
+        in_channels: of the input.
+        channels: a quarter of the output's.
+        stride: of the 3×3 convolution.
+        shortcut: the downsampling shortcut, None for the identity.
+        groups: of the 3×3 convolution.
+        base_width: channels of a group, when ``channels`` is 64.
+        reduce_first: how much narrower the first convolution is than the second.
+        se: weigh the channels before the shortcut is added.
     """
+
+    expansion = 4
 
     def __init__(
         self,
-        layers: tuple[int, int, int, int],
+        make: Layers,
+        in_channels: int,
+        channels: int,
+        stride: Axes,
+        shortcut: nn.Module | None,
         *,
-        rank: Rank = 3,
-        in_channels: int = 3,
-        num_classes: int = 1,
-        width: float = 1.0,
-        pool: Literal["avg", "max"] = "avg",
-        stem_stride: tuple[int, ...] | None = None,
-        dropout: float = 0.0,
+        groups: int = 1,
+        base_width: int = 64,
+        reduce_first: int = 1,
+        se: bool = False,
     ) -> None:
         super().__init__()
-        if rank not in (2, 3) or pool not in ("avg", "max") or not width > 0:
-            raise ValueError(
-                f"rank is {rank!r}, pool {pool!r}, width {width!r}; allowed are rank 2 or 3, pool "
-                "'avg' or 'max', width above 0"
-            )
-        channels = [max(1, round(64 * width * 2**stage)) for stage in range(4)]
-        self.in_channels = channels[0]
-        stride: Any = tuple(stem_stride) if stem_stride is not None else 2
-        self.conv1 = conv(rank)(in_channels, channels[0], 7, stride, 3, bias=False)
-        self.bn1 = batch_norm(rank)(channels[0])
+        per_group = max(1, channels * base_width // 64)
+        first, middle = max(1, per_group // reduce_first) * groups, per_group * groups
+        out_channels = channels * self.expansion
+        self.conv1 = make.conv(in_channels, first, 1)
+        self.bn1 = make.batch_norm(first)
+        self.conv2 = make.conv(first, middle, 3, stride, groups=groups)
+        self.bn2 = make.batch_norm(middle)
+        self.conv3 = make.conv(middle, out_channels, 1)
+        self.bn3 = make.batch_norm(out_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = max_pool(rank)(3, 2, 1)
-        self.layer1 = self._stage(rank, channels[0], layers[0], 1)
-        self.layer2 = self._stage(rank, channels[1], layers[1], 2)
-        self.layer3 = self._stage(rank, channels[2], layers[2], 2)
-        self.layer4 = self._stage(rank, channels[3], layers[3], 2)
-        self.avgpool = global_pool(rank, pool)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels[3], num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def _stage(self, rank: Rank, channels: int, n_blocks: int, stride: int) -> nn.Sequential:
-        blocks = [BasicBlock(rank, self.in_channels, channels, stride)]
-        self.in_channels = channels
-        blocks += [BasicBlock(rank, channels, channels, 1) for _ in range(n_blocks - 1)]
-        return nn.Sequential(*blocks)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """``(n, c, [z,] y, x)`` → the last feature volume, before pooling."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return features
-
-    def forward_head(self, x: Tensor) -> Tensor:
-        """Last feature volume → logits ``(n, num_classes)``."""
-        logits: Tensor = self.fc(self.dropout(torch.flatten(self.avgpool(x), 1)))
-        return logits
+        self.se = SqueezeExcite(make, out_channels, squeezed(out_channels)) if se else None
+        self.downsample = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(n, c, [z,] y, x)`` float → logits ``(n, num_classes)``."""
-        return self.forward_head(self.forward_features(x))
+        """``(n, c, [z,] y, x)`` → the same rank, strided."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        if self.se is not None:
+            x = self.se(x)
+        return torch.relu_(x + shortcut)
+
+
+def squeezed(channels: int) -> int:
+    """Channels between the two layers of a squeeze: a sixteenth, in eights (timm's rule)."""
+    return max(8, (channels // 16 + 4) // 8 * 8)
+
+
+class ResNet(Network):
+    """A residual network.
+
+    Args:
+        options: rank, channels, strides, head.
+        block: `BasicBlock` or `Bottleneck`.
+        layers: blocks in each of the four stages.
+        deep_stem: three 3×3 convolutions instead of one 7×7, and 3×3 shortcuts from the second
+            stage on (SENet-154).
+        **block_options: of each `Bottleneck`.
+    """
+
+    windows: tuple[Window, ...] = (Window(7, 3), *(Window(3, 1),) * 4)
+    head_name = "fc"
+    layer1: Stage
+    layer2: Stage
+    layer3: Stage
+    layer4: Stage
+
+    def __init__(
+        self,
+        options: NetworkOptions,
+        *,
+        block: type[BasicBlock] | type[Bottleneck],
+        layers: tuple[int, int, int, int],
+        deep_stem: bool = False,
+        **block_options: Any,
+    ) -> None:
+        super().__init__(options)
+        n_in = options.scaled(64)
+        if deep_stem:
+            self.windows = (Window(3, 1),) * 5
+            self.stem_name = "conv1.0.weight"
+            self.conv1: nn.Module = self._deep_stem(n_in)
+            n_in *= 2
+        else:
+            self.conv1 = self.make.conv(options.in_channels, n_in, 7, self.strides[0])
+        self.bn1 = self.make.batch_norm(n_in)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = self.make.max_pool(3, self.strides[1], 1)
+
+        still = (1,) * options.rank
+        levels = [("relu", n_in, 1)]
+        for stage, stride in enumerate((still, *self.strides[2:])):
+            channels = options.scaled(64 * 2**stage)
+            n_out = channels * block.expansion
+            shortcut = None
+            if stage > 0 or n_in != n_out:
+                kernel = 3 if deep_stem and stage > 0 else 1
+                shortcut = nn.Sequential(
+                    self.make.conv(n_in, n_out, kernel, stride), self.make.batch_norm(n_out)
+                )
+            blocks = [block(self.make, n_in, channels, stride, shortcut, **block_options)]
+            blocks += [
+                block(self.make, n_out, channels, still, None, **block_options)
+                for _ in range(layers[stage] - 1)
+            ]
+            name, n_in = f"layer{stage + 1}", n_out
+            setattr(self, name, Stage(*blocks))
+            levels.append((name, n_out, stage + 2))
+        self.finish(levels)
+
+    def _deep_stem(self, channels: int) -> nn.Module:
+        make = self.make
+        return nn.Sequential(
+            make.conv(self.options.in_channels, channels, 3, self.strides[0]),
+            make.batch_norm(channels),
+            nn.ReLU(inplace=True),
+            make.conv(channels, channels, 3),
+            make.batch_norm(channels),
+            nn.ReLU(inplace=True),
+            make.conv(channels, 2 * channels, 3),
+        )
+
+    def extract(self, x: Tensor) -> Tensor:
+        """``(n, c, [z,] y, x)`` → the last feature volume."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+        return x

@@ -23,6 +23,9 @@ from stallscan.errors import OptionError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import load_checkpoint, save_checkpoint
+from stallscan.models.footprint import require_memory_for
+from stallscan.models.memory import available_memory
+from stallscan.models.options import without_first_weights
 from stallscan.training.history import History
 from stallscan.training.module import StallModule
 from stallscan.training.phantom_data import Phantom
@@ -80,6 +83,9 @@ def train(
     recipe = RECIPES[options.recipe]
     if options.max_epochs is not None:
         recipe = dataclasses.replace(recipe, max_epochs=options.max_epochs)
+    if options.start is not None:
+        model_options = without_first_weights(recipe.model_options)
+        recipe = dataclasses.replace(recipe, model_options=model_options)
     identity = {
         "recipe": dataclasses.asdict(recipe),
         "seed": options.seed,
@@ -167,8 +173,18 @@ def _fit(
         default_root_dir=run_dir,
     )
     module = StallModule(recipe, options.seed)
+    require_memory_for(
+        module.model,
+        recipe.preprocessing.size,
+        recipe.batch_size,
+        training=True,
+        optimizer_states=2,  # AdamW's
+        limit=available_memory(trainer.strategy.root_device),
+    )
     if options.start is not None:
-        module.model.load_state_dict(load_checkpoint(options.start)[0].state_dict())
+        start = load_checkpoint(options.start)[0]
+        module.model.load_state_dict(start.state_dict())
+        module.model.pretrained = start.pretrained
     last = checkpoints_dir / "last.ckpt"
     if last.exists():
         log.info("resuming from %s", last)

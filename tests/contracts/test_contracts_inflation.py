@@ -1,0 +1,85 @@
+"""2D weights in every network of the registry: the 3D network is the 2D one where it must be."""
+
+from typing import Any
+
+import pytest
+import torch
+from test_contracts_models import NAMES, WIDTHS, network, one_thread, volumes
+from torch import Tensor
+
+from stallscan.models import Network, load_weights
+from stallscan.models._layers import SqueezeExcite
+
+assert one_thread  # the fixture acts here too
+
+
+def twins(name: str, mode: str = "center", **options: Any) -> tuple[Network, Network]:
+    """A 3D network with the weights of its 2D twin, and that twin."""
+    deep = network(name, seed=1, **{"in_channels": 3, "num_classes": 4} | options)
+    flat = network(
+        name,
+        rank=2,
+        in_channels=3,
+        num_classes=4,
+        stride=deep.options.twin().stride,
+        width=deep.options.width,
+    )
+    deep, flat = deep.double(), flat.double()  # or many layers would magnify the rounding
+    report = load_weights(deep, flat, mode=mode)
+    assert not (report.missing or report.skipped or report.unexpected)
+    assert set(report.loaded) | set(report.inflated) == set(deep.state_dict())
+    assert list(report.inflated) == [k for k, v in deep.state_dict().items() if v.ndim == 5]
+    return deep, flat
+
+
+def still(image: Tensor, depth: int) -> Tensor:
+    """``(n, c, y, x)`` → ``(n, c, depth, y, x)``, the same in every slice."""
+    return image.unsqueeze(2).repeat(1, 1, depth, 1, 1)
+
+
+def error(found: Tensor, expected: Tensor) -> float:
+    """Largest difference, relative to the largest value."""
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("mode", "padding"),
+    [("center", "zeros"), ("average", "replicate")],
+)
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_on_a_still_clip_it_is_the_2d_network(
+    name: str, mode: str, padding: str, width: float
+) -> None:
+    deep, flat = twins(name, mode, depth_padding=padding, width=width)
+    image = volumes(1, 3, 35, 32).double()
+    features, expected = deep.forward_features(still(image, 29)), flat.forward_features(image)
+    assert error(features, still(expected, features.shape[2])) < 1e-9
+    assert error(deep(still(image, 29)), flat(image)) < 1e-9
+    assert flat(image).std() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_centred_kernels_go_slice_by_slice_where_depth_keeps_its_extent(name: str) -> None:
+    deep, flat = twins(name, stride=(1, 2, 2))
+    clip = volumes(1, 3, 4, 32, 35).double()
+    features = deep.forward_features(clip)
+    frames = torch.stack([flat.forward_features(clip[:, :, z]) for z in range(4)], 2)
+    assert features.shape == frames.shape
+    squeezes = any(isinstance(module, SqueezeExcite) for module in deep.modules())
+    if squeezes:  # weighs channels by all slices together
+        assert error(features, frames) > 1e-3
+    else:
+        assert error(features, frames) < 1e-9
+
+
+@pytest.mark.parametrize("in_channels", [1, 2])
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_other_channels_are_exact_for_grey(name: str, in_channels: int) -> None:
+    deep, flat = twins(name, in_channels=in_channels)
+    grey = volumes(1, 1, 32, 33).double()
+    found = deep(still(grey.repeat(1, in_channels, 1, 1), 29))
+    assert error(found, flat(grey.repeat(1, 3, 1, 1))) < 1e-9

@@ -1,0 +1,243 @@
+"""Every network of the registry: a model that is added is tested by being added.
+
+Narrow networks by default, the published widths with ``-m full``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stallscan.errors import OptionError
+from stallscan.models import (
+    ModelCard,
+    Network,
+    create_model,
+    list_models,
+    load_checkpoint,
+    save_checkpoint,
+)
+from stallscan.models.registry import MODELS
+
+RANKS = (2, 3)
+NAMES = list_models()
+WIDTHS = (0.125, pytest.param(1.0, marks=pytest.mark.full))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny networks wait for threads longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def network(name: str, *, seed: int = 0, **options: Any) -> Network:
+    """A network whose batch normalisation is far from the identity, in evaluation mode."""
+    torch.manual_seed(seed)
+    model = create_model(name, **{"in_channels": 2, "width": 0.125} | options)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            nn.init.uniform_(module.weight, 0.7, 1.3)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.7, 1.3)
+        elif isinstance(module, nn.Conv2d | nn.Conv3d) and module.bias is not None:
+            nn.init.uniform_(module.bias, 0.5, 1.5)  # few squeezed channels are never all dead
+    return model.eval()
+
+
+def volumes(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def outputs(model: Network, x: Tensor) -> dict[str, Tensor]:
+    """What the module of each feature level gives, by name."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Any:
+        return lambda module, args, output: seen.__setitem__(name, output.clone())
+
+    hooks = [
+        model.get_submodule(level.name).register_forward_hook(keep(level.name))
+        for level in model.feature_info
+    ]
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_logits_and_levels_of_features(name: str, width: float) -> None:
+    model = network(name, num_classes=3, width=width, stride=[2, 2, (1, 2, 2), 2, 2])
+    x = volumes(2, 2, 32, 64, 96)
+    features, logits = model.forward_features(x), model(x)
+    assert logits.shape == (2, 3)
+    assert torch.isfinite(logits).all()
+    assert logits.std() > 0
+    torch.testing.assert_close(model.forward_head(features), logits)
+    pooled = model.forward_head(features, pre_logits=True)
+    torch.testing.assert_close(pooled, features.mean((2, 3, 4)))
+    assert pooled.shape[1] == model.num_features
+    seen = outputs(model, x)
+    assert [level.reduction for level in model.feature_info] == [
+        *((2, 2, 2), (4, 4, 4), (4, 8, 8), (8, 16, 16), (16, 32, 32))
+    ]
+    for level in model.feature_info:
+        size = tuple(a // b for a, b in zip(x.shape[2:], level.reduction, strict=True))
+        assert seen[level.name].shape == (2, level.channels, *size), level.name
+    torch.testing.assert_close(seen[model.feature_info[-1].name], features)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_reach_every_parameter(name: str, rank: int) -> None:
+    model = network(name, rank=rank, head="paper").train()
+    model(volumes(3, 2, *(48,) * rank)).square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_in_evaluation_a_volume_does_not_see_its_batch(name: str) -> None:
+    model, x = network(name), volumes(3, 2, 32, 32, 40)
+    together, alone = model(x), torch.cat([model(volume[None]) for volume in x])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    assert together.std() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_and_its_2d_twin_differ_by_the_depth_of_kernels_alone(name: str) -> None:
+    with torch.device("meta"):
+        deep = create_model(name, in_channels=2)
+        flat = create_model(name, in_channels=2, rank=2)
+    assert deep.options.twin() == replace(flat.options, stride=deep.options.twin().stride)
+    deep_weights, flat_weights = deep.state_dict(), flat.state_dict()
+    assert list(flat_weights) == list(deep_weights)
+    for key, weight in flat_weights.items():
+        expected = list(weight.shape)
+        if weight.ndim == 4:
+            expected.insert(2, weight.shape[2])
+        assert list(deep_weights[key].shape) == expected, key
+    assert deep.stem_name == next(key for key in deep_weights if deep_weights[key].ndim == 5)
+    assert any(deep.is_head(key) for key in deep_weights)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_initial_weights_fill_every_parameter_and_follow_the_seed(name: str) -> None:
+    options = network(name).options
+    with torch.device("meta"):
+        model = MODELS[name].build(options)
+    model._apply(lambda t: torch.full(t.shape, -77, dtype=t.dtype, device="cpu"))
+    model.init_weights()
+    for key, value in model.state_dict().items():
+        assert (value != -77).all(), key
+    first = drawn(model)
+    assert all(torch.equal(first[key], value) for key, value in drawn(model).items())
+    assert not torch.equal(first[model.stem_name], drawn(model, 4)[model.stem_name])
+
+
+def drawn(model: Network, seed: int = 3) -> dict[str, Tensor]:
+    torch.manual_seed(seed)
+    model.init_weights()
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_a_saved_network_comes_back(name: str, tmp_path: Path) -> None:
+    model = network(name, stride=(1, 2, 2)).half().float()  # as the folder stores them
+    options = {"in_channels": 2, "width": 0.125, "stride": (1, 2, 2)}
+    card = ModelCard(name="x", architecture=name, options=options, preprocessing={})
+    save_checkpoint(model, card, tmp_path)
+    loaded, _ = load_checkpoint(tmp_path)
+    x = volumes(1, 2, 5, 32, 40)
+    assert torch.equal(loaded(x), model(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_computing_blocks_twice_changes_nothing_but_the_memory(name: str) -> None:
+    results = []
+    for checkpointing in (False, True):
+        model = network(name, checkpointing=checkpointing).train()
+        kept: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, kept=kept: kept.append(t.numel()) or t,  # type: ignore[func-returns-value]
+            lambda t: t,
+        ):
+            logits = model(volumes(2, 2, 32, 32, 32))
+        logits.sum().backward()
+        gradients = {key: p.grad for key, p in model.named_parameters()}
+        results.append((logits, gradients, dict(model.named_buffers()), sum(kept)))
+    plain, twice = results
+    torch.testing.assert_close(twice[0], plain[0])
+    for mine, theirs in zip(twice[1:3], plain[1:3], strict=True):
+        for key, value in theirs.items():
+            torch.testing.assert_close(mine[key], value, msg=key)
+    assert twice[3] < 0.75 * plain[3]
+
+
+# --- Sizes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_the_size_of_the_features_is_foretold(name: str) -> None:
+    for stride, size in (
+        (2, (33, 47, 61)),
+        ((1, 2, 2), (3, 38, 45)),
+        ([(1, 2, 2), 2, 2, (2, 1, 2), 1], (17, 19, 32)),
+    ):
+        model = network(name, stride=stride)
+        features = model.forward_features(volumes(1, 2, *size))
+        assert features.shape[2:] == model.feature_size(size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_the_smallest_size_is_the_smallest(name: str) -> None:
+    model = network(name)
+    least = model.smallest_size()
+    assert torch.isfinite(model(volumes(1, 2, *least))).all()
+    for axis in range(3):
+        size = list(least)
+        size[axis] -= 1
+        with pytest.raises(OptionError, match="at least " + "×".join(map(str, least))):
+            model(torch.zeros(1, 2, *size))
+        with pytest.raises(RuntimeError):  # and so it must be
+            assert model.extract(volumes(1, 2, *size)).numel() == 0
+            raise RuntimeError
+
+
+# --- Head -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_heads(name: str) -> None:
+    model = network(name, pool="max", head="paper", num_classes=2)
+    features = volumes(2, model.num_features, 2, 2, 1)
+    first, _, dropout, last = model.head if isinstance(model.head[0], nn.Linear) else model.head[1]
+    pooled = features.amax((2, 3, 4))
+    expected = last(torch.sigmoid(first(pooled)))
+    torch.testing.assert_close(model.forward_head(features), expected)
+    assert (first.out_features, dropout.p, last.out_features) == (512, 0.5, 2)
+    before = {key: value for key, value in model.state_dict().items() if not model.is_head(key)}
+    model.reset_classifier(5, head="linear")
+    assert model.forward_head(features).shape == (2, 5)
+    after = {key: value for key, value in model.state_dict().items() if not model.is_head(key)}
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    model.reset_classifier(0)
+    torch.testing.assert_close(model.forward_head(features), pooled)
+    assert (model.options.num_classes, model.options.head) == (0, "linear")

@@ -1,0 +1,189 @@
+"""What a network can be asked for, and what it says to the rest."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from stallscan.errors import OptionError
+from stallscan.models import NetworkOptions, create_model, list_models
+
+
+def narrow(**options: object) -> nn.Module:
+    return create_model("resnet18", **{"in_channels": 2, "width": 0.125} | options)
+
+
+# --- Stride -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stride", "expected"),
+    [
+        (2, ((2, 2, 2),) * 5),
+        ((1, 2, 3), ((1, 2, 3),) * 5),
+        ([1, 2, 2], ((1, 2, 2),) * 5),  # as JSON has it
+        ([2, 1, 2, 2, 1], ((2,) * 3, (1,) * 3, (2,) * 3, (2,) * 3, (1,) * 3)),
+        ([[1, 2, 2], 2, 2, 2, 2], ((1, 2, 2), *((2, 2, 2),) * 4)),
+    ],
+)
+def test_strides(stride: object, expected: object) -> None:
+    assert NetworkOptions(stride=stride).strides == expected
+
+
+def test_strides_of_an_image() -> None:
+    assert NetworkOptions(rank=2, stride=(2, 1)).strides == ((2, 1),) * 5
+    twin = NetworkOptions(stride=[(1, 2, 2), 2, 2, (2, 1, 2), 1], depth_padding="replicate").twin()
+    assert twin.strides == ((2, 2), (2, 2), (2, 2), (1, 2), (1, 1))
+    assert (twin.rank, twin.depth_padding) == (2, "zeros")
+    assert twin.twin() is twin
+
+
+@pytest.mark.parametrize(
+    "stride", [0, -1, 2.0, True, "2", None, (2, 2), (2, 2, 2, 2), [(2, 2)] * 5, [2, 2, 2, 2, 0]]
+)
+def test_no_stride(stride: object) -> None:
+    with pytest.raises(OptionError, match=re.escape(f"stride is {stride!r}, allowed are")) as error:
+        create_model("densenet121", stride=stride)
+    assert "model 'densenet121'" in str(error.value)
+    assert "a list of 5 of those (one per reduction)" in str(error.value)
+
+
+def test_a_stem_without_depth_stride_keeps_twice_the_depth() -> None:
+    model = narrow(stride=[(1, 2, 2), 2, 2, 2, 2])
+    assert model.forward_features(torch.zeros(1, 2, 64, 64, 64)).shape[2:] == (4, 2, 2)
+
+
+# --- Width, padding, dropout ------------------------------------------------------------------
+
+
+def test_width_scales_every_stage() -> None:
+    weights = narrow(width=0.25).state_dict()
+    widths = [len(weights[f"layer{stage}.0.conv1.weight"]) for stage in range(1, 5)]
+    assert widths == [16, 32, 64, 128]
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_replicated_slices_leave_the_frame_alone(name: str) -> None:
+    """Along z the border repeats, in the plane it is zero: against PyTorch's own padding."""
+    model = create_model(name, in_channels=1, width=0.125, depth_padding="replicate")
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
+    assert layers
+    for layer in (layers[0], layers[-1]):
+        x = torch.randn(2, layer.in_channels, 4, 5, 6)
+        pad = layer.kernel_size[0] // 2
+        stacked = torch.cat([x[:, :, :1]] * pad + [x] + [x[:, :, -1:]] * pad, 2)
+        expected = torch.conv3d(
+            nn.functional.pad(stacked, (pad, pad, pad, pad)),
+            layer.weight,
+            layer.bias,
+            layer.stride,
+            groups=layer.groups,
+        )
+        torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        ({}, 0.0),
+        ({"dropout": 0.3}, 0.3),
+        ({"head": "paper"}, 0.5),
+        ({"head": "paper", "dropout": 0.0}, 0.0),
+    ],
+)
+def test_dropout_acts_once_and_in_training_alone(options: dict[str, object], rate: float) -> None:
+    model = narrow(**options)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0] == [rate] * (
+        rate > 0
+    )
+    features = torch.ones(1, 64, 1, 1, 1)
+    random = not torch.equal(model.train().forward_head(features), model.forward_head(features))
+    assert random == (rate > 0)
+    assert torch.equal(model.eval().forward_head(features), model.forward_head(features))
+    model.reset_classifier(3)
+    assert model.options == replace(model.options, num_classes=3)
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0] == [rate] * (
+        rate > 0
+    )
+
+
+def test_a_new_head_follows_the_network() -> None:
+    model = narrow().double()
+    model.reset_classifier(2, head="paper")
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    with pytest.raises(OptionError, match="num_classes is -1"):
+        model.reset_classifier(-1)
+
+
+def test_on_the_meta_device_nothing_is_allocated() -> None:
+    with torch.device("meta"):
+        model = create_model("senet154")
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+
+
+# --- Errors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["resnet81", "ResNet18", "transformer"])
+def test_unknown_names(name: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        create_model(name)
+    assert f"unknown model {name!r}" in str(caught.value)
+    assert "choose from resnet18, resnet34" in str(caught.value)
+    assert ("did you mean 'resnet18'?" in str(caught.value)) == (name != "transformer")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"chanels": 3}, "has no option 'chanels'"),
+        ({"stem_stride": 1}, "did you mean 'stride'?"),
+        ({"rank": 4}, "rank is 4, allowed are 2 and 3"),
+        ({"pool": "median"}, "pool is 'median', allowed are 'avg' and 'max'"),
+        ({"head": "big"}, "head is 'big', allowed are 'linear' and 'paper'"),
+        ({"depth_padding": "reflect"}, "depth_padding is 'reflect'"),
+        ({"depth_padding": "replicate", "rank": 2}, "has no depth"),
+        ({"width": 0}, "width is 0"),
+        ({"width": -1.0}, "width is -1.0"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"dropout": -0.1}, "dropout is -0.1"),
+        ({"in_channels": 0}, "in_channels is 0, allowed are whole numbers from 1"),
+        ({"in_channels": 1.5}, "in_channels is 1.5"),
+        ({"in_channels": True}, "in_channels is True"),
+        ({"num_classes": -1}, "num_classes is -1"),
+        ({"num_classes": 0, "head": "paper"}, "num_classes=0 leaves no head"),
+        ({"inflate": "sideways", "pretrained": "imagenet"}, "inflate is 'sideways'"),
+        ({"inflate": "sideways"}, "inflate is 'sideways', allowed are 'center'"),
+    ],
+)
+def test_bad_options(options: dict[str, object], named: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(named)) as caught:
+        create_model("resnet18", **options)
+    assert "model 'resnet18'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "named"),
+    [
+        ((1, 2, 40, 40), "input has the shape (1, 2, 40, 40), needed are 5 axes"),
+        ((1, 3, 40, 40, 40), "the second with 2 channels"),
+        ((2, 40, 40, 40), "give a batch (n, c, z, y, x), or set in_channels"),
+    ],
+)
+def test_inputs_of_another_kind(shape: tuple[int, ...], named: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(named)):
+        narrow()(torch.zeros(shape))
+
+
+def test_too_thin_volumes() -> None:
+    model = create_model("densenet121", in_channels=1, width=0.125, stride=[(1, 2, 2), 2, 2, 2, 2])
+    with pytest.raises(OptionError) as caught:
+        model(torch.zeros(1, 1, 12, 64, 64))
+    message = str(caught.value)
+    assert "input is 12×64×64, allowed are 3 axes (z, y, x) of at least 15×29×29" in message
+    assert "DenseNet with strides 1×2×2, 2×2×2" in message
+    assert "resize the input, or lower the stride of the thin axis" in message
+    thin = create_model("densenet121", in_channels=1, width=0.125, stride=(1, 2, 2))
+    assert thin(torch.zeros(1, 1, 1, 64, 64)).shape == (1, 1)
