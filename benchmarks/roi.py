@@ -201,7 +201,7 @@ def main() -> None:
     over = medians["winner's method"] / medians["ours"]
     print(f"ours / winner's method: {over:.2f}×")
     rows.append(("ours over winner's method", round(over, 3), "throughput"))
-    ratio, ratios = scaling(paths, options.scaling_clips, 3)
+    ratio, ratios = scaling(paths, options.scaling_clips, min(options.rounds, 3))
     print(f"2 processes over 1: {ratio:.2f}× ({', '.join(f'{value:.2f}' for value in ratios)})")
     rows.append(("2 processes over 1", round(ratio, 3), "throughput"))
     if options.memory_clips:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clips import draw_clip
+
+# Before torch is imported: threads of several processes only wait for each other, and tiny networks
+# wait for threads longer than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

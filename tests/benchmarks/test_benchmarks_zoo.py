@@ -107,12 +107,54 @@ def test_zoo_names_what_it_left_out(script: types.ModuleType, tmp_path: Path) ->
     assert ratio[0] * ratio[1] == pytest.approx(1, abs=0.05)
 
 
-def test_an_unknown_network_is_left_out(script: types.ModuleType, tmp_path: Path) -> None:
-    asked = options(
-        device="cpu", threads=1, peers_python=tmp_path / "no", keras_python=tmp_path / "no"
-    )
+def test_every_contender_gets_the_same_task_from_its_own_interpreter(
+    script: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[tuple[str, str]] = []
+    requests: list[dict[str, Any]] = []
+    answers: list[Any] = [{"macs": 1}, {"error": "ValueError: no"}, OSError("no such file")]
+    answers += [ChildProcessError("no module"), {"missing": True}]
+
+    class Fake:
+        name = "fake"
+
+        def __init__(self, python: Any, name: str) -> None:
+            started.append((python, name))
+
+        def ask(self, do: str, **request: Any) -> Any:
+            requests.append({"do": do, **request})
+            answer = answers[len(requests) - 1]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        def __enter__(self) -> Fake:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(script, "ContenderProcess", Fake)
+    asked = options(device="cpu", threads=3, peers_python="PEERS", keras_python="KERAS")
     with ExitStack() as stack:
-        assert script.start(stack, "resnet19", asked) == []
+        (ready,) = script.start(stack, "resnet19", asked)
+    assert ready.facts == {"macs": 1} and ready.name == "fake"
+    assert started == [
+        (sys.executable, "zoo/ours"),
+        (sys.executable, "zoo/ours"),
+        ("PEERS", "zoo/monai_1"),
+        ("PEERS", "zoo/monai_1"),
+        ("KERAS", "zoo/classification_models_3d"),
+    ]
+    assert [request.pop("channels_last") for request in requests] == [False, True] * 2 + [False]
+    same = {"do": "build", "network": "resnet19", "what": "forward", "size": (4, 5, 6)}
+    assert requests == [same | {"batch": 1, "threads": 3, "device": "cpu"}] * 5
+    assert capsys.readouterr().out.splitlines() == [
+        "left out: resnet19 of ours, channels_last_3d (ValueError: no)",
+        "left out: resnet19 of monai_1 (no such file)",
+        "left out: resnet19 of monai_1, channels_last_3d (no module)",
+        "left out: resnet19 of classification_models_3d (has no forward of it)",
+    ]
 
 
 def test_contenders_take_turns_and_nobody_is_always_first(script: types.ModuleType) -> None:
@@ -237,6 +279,15 @@ def test_multiply_accumulates_are_those_of_the_operators(worker: types.ModuleTyp
     assert job.training_macs == 3 * job.macs - stem
 
 
+def test_a_job_has_the_threads_it_is_given(
+    worker: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    importlib.import_module("_torch_job").torch_job(task(worker, threads=5), network)
+    assert given == [5]
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_a_forward_pass_is_in_inference_mode(worker: types.ModuleType, channels_last: bool) -> None:
     torch_job = importlib.import_module("_torch_job").torch_job
@@ -290,16 +341,22 @@ class Zoo:
         return self.worker.build(**given, device="cpu")
 
 
-def test_a_block_is_warmed_up_and_its_mean_is_taken(worker: types.ModuleType) -> None:
+def test_a_block_is_warmed_up_and_its_mean_is_taken(
+    worker: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zoo = Zoo(worker, np.zeros((2, 1)))
     answer = zoo.build()
     assert answer == {"macs": 1, "training_macs": 3, "parameters": 2, "note": "deeper; NumPy"}
     assert zoo.runs == 1
-    assert zoo.worker.time(5)["ms"] > 0
+    # A run takes a second.
+    clock = types.SimpleNamespace(perf_counter=lambda: float(zoo.runs))
+    monkeypatch.setattr(worker, "time", clock)
+    assert zoo.worker.time(5) == {"ms": 1000.0}
     assert zoo.runs == 1 + 1 + 5
 
 
 def test_memory_is_the_peak_over_what_was_there(worker: types.ModuleType) -> None:
+    np.ones(400 * MIB, np.uint8)  # came and went
     before = np.ones(64 * MIB, np.uint8)
     zoo = Zoo(worker, np.zeros((2, 1)), mib=96)
     zoo.build()

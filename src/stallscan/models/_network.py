@@ -49,12 +49,14 @@ class Network(nn.Module):
         options: what it was built with.
         num_features: channels that reach the head.
         feature_info: its levels of features, the last one being what `forward_features` returns.
+        architecture: its name in the registry.
         pretrained: where its first weights came from, for model.json; empty if they are random.
     """
 
     windows: tuple[Window, ...]
     head_name: ClassVar[str]
     stem_name: str = "conv1.weight"
+    architecture: str
     num_features: int
     feature_info: list[FeatureInfo]
 

@@ -15,6 +15,8 @@ from stallscan.errors import CheckpointError
 
 WRAPPERS = ("state_dict", "model")
 """Keys under which training scripts keep the weights, next to an optimiser's state and the like."""
+PREFIXES = ("model.", "module.", "_orig_mod.")
+"""What Lightning modules, DataParallel and torch.compile put before every name, outermost first."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -32,7 +34,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path}: holds {found}, needed is a dict of tensors by name; save model.state_dict()"
         )
-    return {key: _checked(path, key, value) for key, value in content.items()}
+    weights = {key: _checked(path, key, value) for key, value in content.items()}
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in weights):
+            weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    return weights
 
 
 def _safetensors(path: Path) -> Any:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models._network import Network
 from stallscan.models.card import ModelCard, read_card, write_card
-from stallscan.models.options import without_first_weights
+from stallscan.models.options import NetworkOptions, without_first_weights
 from stallscan.models.registry import create_model
 
 DEFAULT_MODEL_DIR = Path(__file__).parent / "weights" / "default"
@@ -26,8 +26,15 @@ def save_checkpoint(model: Network, card: ModelCard, model_dir: Path) -> None:
     that asked for them.
 
     Raises:
-        CheckpointError: a weight is not finite as float16.
+        CheckpointError: a weight is not finite as float16, or the card is another network's.
     """
+    options = without_first_weights(card.options)
+    wrong = NetworkOptions(**options).differences(model.options)
+    if card.architecture != model.architecture or wrong:
+        raise CheckpointError(
+            f"{model_dir}: the card says {card.architecture} with {options}, the network is "
+            f"{model.architecture} with {model.options}; give the card of this network"
+        )
     model_dir.mkdir(parents=True, exist_ok=True)
     weights = {}
     for key, tensor in model.state_dict().items():
@@ -40,9 +47,7 @@ def save_checkpoint(model: Network, card: ModelCard, model_dir: Path) -> None:
         weights[key] = stored.contiguous().cpu()
     # Not save_file, which would let the owner alone read the file.
     (model_dir / "weights.safetensors").write_bytes(save(weights))
-    card = dataclasses.replace(
-        card, options=without_first_weights(card.options), pretrained=model.pretrained
-    )
+    card = dataclasses.replace(card, options=options, pretrained=model.pretrained)
     write_card(card, model_dir / "model.json")
 
 
@@ -65,7 +70,8 @@ def load_checkpoint(model_dir: Path) -> tuple[Network, ModelCard]:
             f"{path}: is not a safetensors file ({error}); copy it anew, or export the model anew"
         ) from error
     try:
-        model = create_model(card.architecture, **card.options)
+        with torch.device("meta"):  # nothing is drawn or allocated that the file holds
+            model = create_model(card.architecture, **without_first_weights(card.options))
     except OptionError as error:
         raise CheckpointError(
             f"{model_dir / 'model.json'}: {error}; upgrade stallscan, or correct model.json"
@@ -91,5 +97,6 @@ def load_checkpoint(model_dir: Path) -> tuple[Network, ModelCard]:
             "finite numbers; copy the file anew, or export the model anew"
         )
     model.pretrained = card.pretrained
-    model.load_state_dict(weights)  # copies float16 into the float32 parameters
+    weights = {key: weight.to(expected[key].dtype) for key, weight in weights.items()}
+    model.load_state_dict(weights, assign=True)
     return model.eval(), card

@@ -124,7 +124,7 @@ class DenseNet(Network):
             self.features.add_module(f"transition{index}", transition)
             channels //= 2
         self.features.norm5 = self.make.batch_norm(channels)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU()  # not in place: backward hooks want its output
         self.finish([*levels, ("relu", channels, 5)])
 
     def init_conv(self, module: nn.Conv2d | nn.Conv3d) -> None:

@@ -1,9 +1,10 @@
 """2D weights in a 3D network, by name and shape, with a report of what went where.
 
 The article's section 4 spreads a 2D kernel evenly over the depth ("average"). With all of it on the
-middle tap ("center") the 3D network is the 2D one, slice by slice, as long as nothing strides or
-pools along the depth, and on a still clip in any case. "average" is that on a still clip with
-``depth_padding="replicate"``; with zeros, the border sees less: 2/3 of it for a kernel of 3.
+middle tap ("center") the 3D network is the 2D one: on a still clip, and slice by slice on any clip
+where nothing strides or pools along the depth (squeeze-and-excitation, which pools all of it,
+excepted). "average" is it on a still clip with ``depth_padding="replicate"``; with zeros, kernels
+see less at a border: 2/3 for a kernel of 3.
 """
 
 from __future__ import annotations
@@ -174,11 +175,12 @@ def _require_fit(
             wrong.append(f"{key} has the shape {found}, needs {needed}")
         else:
             wrong.append(f"{key} is missing")
-    wrong += [f"{key} has no place" for key in report.unexpected]
-    if wrong:
+    no_place = [f"{key} has no place" for key in report.unexpected]
+    if wrong or no_place:
+        first = [*wrong[:2], *no_place[:2]]
         raise CheckpointError(
-            f"{source_name}: {len(wrong)} of its weights do not fit "
-            f"{type(model).__name__} ({'; '.join(wrong[:3])}); all but the head must: give weights "
+            f"{source_name}: {len(wrong) + len(no_place)} of its weights do not fit "
+            f"{type(model).__name__} ({'; '.join(first)}); all but the head must: give weights "
             "of the same network, or build that network with the options of the weights"
         )
 

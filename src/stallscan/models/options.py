@@ -13,11 +13,15 @@ N_REDUCTIONS = 5
 """Places at which a network of the paper's families shrinks its volume: the stem, the pooling after
 it, and three between the stages."""
 
+WIDEST = 64
+"""Largest factor on the channel counts: thousands of times the parameters."""
+
 _CHOICES = {
     "rank": (2, 3),
     "pool": ("avg", "max"),
     "head": ("linear", "paper"),
     "depth_padding": ("zeros", "replicate"),
+    "checkpointing": (False, True),
 }
 
 
@@ -60,16 +64,18 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
-            if value not in allowed:
+            if type(value) is not type(allowed[0]) or value not in allowed:
                 choices = " and ".join(map(repr, allowed))
                 raise OptionError(f"{name} is {value!r}, allowed are {choices}; choose one")
         for name, least in (("in_channels", 1), ("num_classes", 0)):
             value = getattr(self, name)
             if not _is_count(value) or value < least:
                 raise OptionError(f"{name} is {value!r}, allowed are whole numbers from {least}")
-        if not self.width > 0:
-            raise OptionError(f"width is {self.width!r}, allowed are factors above 0")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
+        if not _is_number(self.width) or not 0 < self.width <= WIDEST:
+            raise OptionError(
+                f"width is {self.width!r}, allowed are factors above 0, up to {WIDEST}"
+            )
+        if self.dropout is not None and not (_is_number(self.dropout) and 0 <= self.dropout < 1):
             raise OptionError(f"dropout is {self.dropout!r}, allowed are 0 up to, not with, 1")
         if self.rank == 2 and self.depth_padding != "zeros":
             raise OptionError(
@@ -111,6 +117,19 @@ class NetworkOptions:
         """A channel count of the published network, times the width, at least 1."""
         return max(1, round(channels * self.width))
 
+    def differences(self, other: NetworkOptions) -> list[str]:
+        """Names of the options in which two networks differ; checkpointing is no difference."""
+        mine, theirs = (
+            dataclasses.replace(each, stride=each.strides, dropout=each.dropout_rate)
+            for each in (self, other)
+        )
+        return [
+            field.name
+            for field in dataclasses.fields(self)
+            if field.name != "checkpointing"
+            and getattr(mine, field.name) != getattr(theirs, field.name)
+        ]
+
     def twin(self) -> NetworkOptions:
         """The 2D twin's options: the same network for one slice."""
         if self.rank == 2:
@@ -122,6 +141,10 @@ class NetworkOptions:
 def without_first_weights(options: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `create_model` for a network whose weights come from elsewhere."""
     return {key: value for key, value in options.items() if key not in ("pretrained", "inflate")}
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -126,8 +126,11 @@ def create_model(
         torch.Size([1, 1])
     """
     network_options = _options(name, inflate, options)
+    if pretrained is not None:
+        _check_pretrained(name, pretrained, network_options)
     with torch.device("meta"):
         model = MODELS[name].build(network_options)
+    model.architecture = name
     device = torch.get_default_device()
     if device.type != "meta":
         n_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -144,10 +147,23 @@ def create_model(
     return model
 
 
+def _check_pretrained(name: str, pretrained: object, options: NetworkOptions) -> None:
+    """Refuse before anything is fetched."""
+    if not isinstance(pretrained, str | Path) or pretrained == "":
+        raise OptionError(
+            f"model {name!r}: pretrained is {pretrained!r}, allowed are None, 'imagenet' and paths"
+        )
+    if pretrained == "imagenet" and options.width != 1:
+        raise OptionError(
+            f"model {name!r}: width is {options.width:g}, ImageNet's weights are of width 1; leave "
+            "out one of the two"
+        )
+
+
 def _options(name: str, inflate: str, options: dict[str, Any]) -> NetworkOptions:
     """Check the names, and then the values."""
     if name not in MODELS:
-        close = difflib.get_close_matches(name, MODELS, n=1)
+        close = difflib.get_close_matches(str(name), MODELS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise OptionError(f"unknown model {name!r}; {hint}choose from {', '.join(MODELS)}")
     known = [field.name for field in dataclasses.fields(NetworkOptions)]
