@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,6 +235,23 @@ def test_what_does_not_fit_may_be_reported_instead() -> None:
     assert "layer1.2.conv1.weight" in report.missing
     assert report.unexpected == ()
     assert load_weights(source, narrow("resnet34", rank=2), strict=False).unexpected
+
+
+def test_what_has_another_shape_is_missing_but_has_its_place() -> None:
+    source = narrow(rank=2).state_dict()
+    source["layer1.0.bn1.weight"] = torch.ones(3)
+    report = load_weights(narrow(), source, strict=False)
+    assert report.missing == ("layer1.0.bn1.weight",)
+    assert report.unexpected == report.skipped == ()
+
+
+@pytest.mark.parametrize("mode", ["center", "average", "gaussian"])
+def test_a_file_is_inflated_as_told(mode: str, tmp_path: Path) -> None:
+    flat = narrow(rank=2)
+    torch.save(flat.state_dict(), tmp_path / "flat.pth")
+    deep = narrow(pretrained=tmp_path / "flat.pth", inflate=mode)
+    expected = inflate_kernel(flat.layer2[0].conv1.weight, 3, mode)  # type: ignore[arg-type]
+    assert torch.equal(deep.layer2[0].conv1.weight, expected)
 
 
 def test_channels_are_fitted_in_the_first_layer_alone() -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from stallscan.errors import OptionError
 from stallscan.models import NetworkOptions, create_model, list_models
+from stallscan.models.resnet import squeezed
 
 
 def narrow(**options: object) -> nn.Module:
@@ -63,6 +64,26 @@ def test_width_scales_every_stage() -> None:
     weights = narrow(width=0.25).state_dict()
     widths = [len(weights[f"layer{stage}.0.conv1.weight"]) for stage in range(1, 5)]
     assert widths == [16, 32, 64, 128]
+    weights = narrow(width=0.3).state_dict()  # 19.2, 38.4, 76.8 and 153.6
+    widths = [len(weights[f"layer{stage}.0.conv1.weight"]) for stage in range(1, 5)]
+    assert widths == [19, 38, 77, 154]
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"), [(32, 8), (128, 8), (192, 16), (256, 16), (320, 24), (2048, 128)]
+)
+def test_squeezes_are_a_sixteenth_in_eights(channels: int, expected: int) -> None:
+    assert squeezed(channels) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnext50_32x4d", "senet154", "legacy_seresnet18", "densenet121", "mobilenetv2_100"],
+)
+def test_the_narrowest_network_still_computes(name: str) -> None:
+    model = create_model(name, rank=2, in_channels=1, width=1e-6).eval()
+    with torch.no_grad():
+        assert torch.isfinite(model(torch.randn(1, 1, 33, 33))).all()
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -110,6 +131,14 @@ def test_dropout_acts_once_and_in_training_alone(options: dict[str, object], rat
     )
 
 
+def test_dropout_moves_with_the_kind_of_head() -> None:
+    model = narrow(dropout=0.3)
+    for head in ("paper", "linear"):
+        model.reset_classifier(2, head=head)
+        assert [m.p for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0] == [0.3]
+        assert (model.dropout.p > 0) == (head == "linear")
+
+
 def test_a_new_head_follows_the_network() -> None:
     model = narrow().double()
     model.reset_classifier(2, head="paper")
@@ -148,8 +177,10 @@ def test_unknown_names(name: str) -> None:
         ({"depth_padding": "replicate", "rank": 2}, "has no depth"),
         ({"width": 0}, "width is 0"),
         ({"width": -1.0}, "width is -1.0"),
+        ({"width": float("nan")}, "width is nan"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"dropout": -0.1}, "dropout is -0.1"),
+        ({"dropout": float("nan")}, "dropout is nan"),
         ({"in_channels": 0}, "in_channels is 0, allowed are whole numbers from 1"),
         ({"in_channels": 1.5}, "in_channels is 1.5"),
         ({"in_channels": True}, "in_channels is True"),

@@ -51,17 +51,31 @@ def test_loaders_of_tuples(model: nn.Sequential) -> None:
     assert torch.equal(model[1].running_mean, plain)
 
 
-def torn() -> Iterator[Tensor]:
+def test_batches_are_moved_and_no_gradient_is_prepared(model: nn.Sequential) -> None:
+    prepared = []
+    model.register_forward_hook(lambda module, args, out: prepared.append(out.requires_grad))
+    assert recalibrate_bn(model.to("meta"), batches(), "meta") == 3
+    assert prepared == [False] * 3
+
+
+def torn(error: BaseException) -> Iterator[Tensor]:
     yield batches()[0]
-    raise OSError("disk gone")
+    raise error
 
 
-@pytest.mark.parametrize(("loader", "error"), [([], OptionError), (torn(), OSError)])
+@pytest.mark.parametrize(
+    ("loader", "error"),
+    [
+        ([], OptionError),
+        (torn(OSError("disk gone")), OSError),
+        (torn(KeyboardInterrupt("stopped")), KeyboardInterrupt),
+    ],
+)
 def test_what_fails_loses_nothing(
-    model: nn.Sequential, loader: object, error: type[Exception]
+    model: nn.Sequential, loader: object, error: type[BaseException]
 ) -> None:
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(error, match=r"no batch|disk gone"):
+    with pytest.raises(error, match=r"no batch|disk gone|stopped"):
         recalibrate_bn(model, loader)  # type: ignore[arg-type]
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert model[1].momentum == 0.3

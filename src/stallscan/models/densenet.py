@@ -40,7 +40,7 @@ class DenseLayer(nn.Module):
 
     def forward(self, *features: Tensor) -> Tensor:
         """All ``(n, c_i, [z,] y, x)`` so far → ``(n, growth, [z,] y, x)``."""
-        x = torch.cat(features, 1)
+        x = torch.cat(features, 1) if len(features) > 1 else features[0]  # or it would be copied
         x = self.conv1(self.relu1(self.norm1(x)))
         new: Tensor = self.conv2(self.relu2(self.norm2(x)))
         return new
