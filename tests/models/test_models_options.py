@@ -10,6 +10,7 @@ from torch import nn
 
 from stallscan.errors import OptionError
 from stallscan.models import NetworkOptions, create_model, list_models
+from stallscan.models.mobilenetv2 import in_eights
 from stallscan.models.resnet import squeezed
 
 
@@ -70,10 +71,32 @@ def test_width_scales_every_stage() -> None:
 
 
 @pytest.mark.parametrize(
+    ("channels", "expected"),
+    [(1, 8), (12, 16), (17, 16), (18, 24), (19.2, 24), (20, 24), (27, 32), (86, 88), (1792, 1792)],
+)
+def test_mobilenets_count_in_eights(channels: float, expected: int) -> None:
+    """The nearest multiple, but no more than a tenth below: 16 is too little for 18."""
+    assert in_eights(channels) == expected
+
+
+@pytest.mark.parametrize(("width", "last"), [(0.5, 1280), (1.0, 1280), (1.4, 1792)])
+def test_mobilenets_last_layer_never_narrows(width: float, last: int) -> None:
+    with torch.device("meta"):
+        assert create_model("mobilenetv2_100", width=width).num_features == last
+
+
+@pytest.mark.parametrize(
     ("channels", "expected"), [(32, 8), (128, 8), (192, 16), (256, 16), (320, 24), (2048, 128)]
 )
 def test_squeezes_are_a_sixteenth_in_eights(channels: int, expected: int) -> None:
     assert squeezed(channels) == expected
+
+
+def test_squeezes_of_narrow_networks_in_the_older_layout_keep_four_channels() -> None:
+    for name in ("legacy_seresnet18", "legacy_seresnet101"):
+        with torch.device("meta"):
+            model = create_model(name, width=0.125)
+        assert len(model.get_parameter("layer1.0.se_module.fc1.weight")) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Running statistics of batch normalisation, estimated anew."""
 
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -51,10 +52,27 @@ def test_loaders_of_tuples(model: nn.Sequential) -> None:
     assert torch.equal(model[1].running_mean, plain)
 
 
+def test_statistics_are_those_without_dropout() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm3d(1)).train()
+    recalibrate_bn(model, batches(1))
+    torch.testing.assert_close(model[1].running_mean, batches(1)[0].mean().reshape(1))
+
+
+class Moving(Tensor):
+    """A batch that notes where it is moved."""
+
+    moved: ClassVar[list[Any]] = []
+
+    def to(self, *args: Any, **options: Any) -> Tensor:
+        self.moved.append(args)
+        return super().to(*args, **options)
+
+
 def test_batches_are_moved_and_no_gradient_is_prepared(model: nn.Sequential) -> None:
     prepared = []
     model.register_forward_hook(lambda module, args, out: prepared.append(out.requires_grad))
-    assert recalibrate_bn(model.to("meta"), batches(), "meta") == 3
+    assert recalibrate_bn(model, [batch.as_subclass(Moving) for batch in batches()], "cpu") == 3
+    assert Moving.moved == [("cpu",)] * 3
     assert prepared == [False] * 3
 
 
