@@ -85,20 +85,23 @@ def test_first_kernels_for_other_channels(in_channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "stride", "factors"),
+    ("name", "key", "stride", "factors"),
     [
         # A kernel of 3 sees two slices of three at a border, ...
-        ("layer1.0.conv1", 1, [2 / 3, 1, 1, 1, 1, 1, 1, 2 / 3]),
+        ("resnet18", "layer1.0.conv1", 1, [2 / 3, 1, 1, 1, 1, 1, 1, 2 / 3]),
         # ... one of 7 four and, a stride of 2 further, six; 8 slices end one short of a window.
-        ("conv1", 2, [4 / 7, 6 / 7, 6 / 7 + 1 / 7, 5 / 7]),
+        ("resnet18", "conv1", 2, [4 / 7, 6 / 7, 6 / 7 + 1 / 7, 5 / 7]),
+        # ... in groups and channel by channel too.
+        ("resnext50_32x4d", "layer1.0.conv2", 1, [2 / 3, 1, 1, 1, 1, 1, 1, 2 / 3]),
+        ("mobilenetv2_100", "features.2.conv.1.0", 2, [2 / 3, 1, 1, 1]),
     ],
 )
 def test_averaged_kernels_lose_the_border_to_zeros(
-    key: str, stride: int, factors: list[float]
+    name: str, key: str, stride: int, factors: list[float]
 ) -> None:
-    flat = narrow(rank=2)
+    flat = narrow(name, rank=2)
     for padding, expected in (("zeros", factors), ("replicate", [1.0] * len(factors))):
-        deep = narrow(depth_padding=padding)
+        deep = narrow(name, depth_padding=padding)
         load_weights(deep, flat, mode="average")
         layer, twin = deep.get_submodule(key), flat.get_submodule(key)
         image = torch.randn(1, layer.in_channels, 16, 16)

@@ -106,7 +106,7 @@ class DenseNet(Network):
         stem: int = 64,
     ) -> None:
         super().__init__(options)
-        growth, channels = options.scaled(growth), max(2, options.scaled(stem))
+        growth, channels = options.scaled(growth), options.scaled(stem)
         self.features = nn.Sequential()
         self.features.conv0 = self.make.conv(options.in_channels, channels, 7, self.strides[0])
         self.features.norm0 = self.make.batch_norm(channels)
