@@ -68,7 +68,7 @@ class Network(nn.Module):
         self.pretrained: dict[str, Any] = {}
 
     def finish(self, levels: Sequence[tuple[str, int, int]]) -> None:
-        """Add the head, describe the features, draw the weights.
+        """Add the head and describe the features.
 
         Args:
             levels: name, channels and number of reductions before each level of features.
@@ -102,7 +102,7 @@ class Network(nn.Module):
         )
 
     def init_weights(self) -> None:
-        """Draw all weights anew from torch's generator, as the families' authors do."""
+        """Draw all weights from torch's generator, as the families' authors do."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d):
                 self.init_conv(module)

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stallscan.models._layers import Axes, Layers, SqueezeExcite, Window
-from stallscan.models._network import Network
-from stallscan.models._stage import Stage
+from stallscan.models._residual import ResidualNetwork
 from stallscan.models.options import NetworkOptions
 
 
@@ -96,7 +95,7 @@ class LegacyBottleneck(nn.Module):
         return torch.relu_(self.se_module(x) + shortcut)
 
 
-class LegacySENet(Network):
+class LegacySENet(ResidualNetwork):
     """A residual network with squeeze-and-excitation.
 
     Args:
@@ -108,10 +107,6 @@ class LegacySENet(Network):
     windows = (Window(7, 3), Window(3, 0, ceil_mode=True), *(Window(1, 0),) * 3)
     head_name = "last_linear"
     stem_name = "layer0.conv1.weight"
-    layer1: Stage
-    layer2: Stage
-    layer3: Stage
-    layer4: Stage
 
     def __init__(
         self,
@@ -128,28 +123,9 @@ class LegacySENet(Network):
         self.layer0.relu1 = nn.ReLU(inplace=True)
         self.pool0 = self.make.max_pool(3, self.strides[1], 0, ceil_mode=True)
 
-        still = (1,) * options.rank
-        levels = [("layer0", n_in, 1)]
-        for stage, stride in enumerate((still, *self.strides[2:])):
-            channels = options.scaled(64 * 2**stage)
-            n_out = channels * block.expansion
-            shortcut = None
-            if stage > 0 or n_in != n_out:
-                shortcut = nn.Sequential(
-                    self.make.conv(n_in, n_out, 1, stride), self.make.batch_norm(n_out)
-                )
-            blocks = [block(self.make, n_in, channels, stride, shortcut)]
-            blocks += [
-                block(self.make, n_out, channels, still, None) for _ in range(layers[stage] - 1)
-            ]
-            name, n_in = f"layer{stage + 1}", n_out
-            setattr(self, name, Stage(*blocks))
-            levels.append((name, n_out, stage + 2))
-        self.finish(levels)
+        levels = self.add_stages(block, layers, n_in)
+        self.finish([("layer0", n_in, 1), *levels])
 
     def extract(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` → the last feature volume."""
-        x = self.pool0(self.layer0(x))
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-        return x
+        return self.run_stages(self.pool0(self.layer0(x)))

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stallscan.models._layers import Axes, Layers, SqueezeExcite, Window
-from stallscan.models._network import Network
-from stallscan.models._stage import Stage
+from stallscan.models._residual import ResidualNetwork
 from stallscan.models.options import NetworkOptions
 
 
@@ -114,7 +113,7 @@ def squeezed(channels: int) -> int:
     return max(8, (channels // 16 + 4) // 8 * 8)
 
 
-class ResNet(Network):
+class ResNet(ResidualNetwork):
     """A residual network.
 
     Args:
@@ -128,10 +127,6 @@ class ResNet(Network):
 
     windows: tuple[Window, ...] = (Window(7, 3), *(Window(3, 1),) * 4)
     head_name = "fc"
-    layer1: Stage
-    layer2: Stage
-    layer3: Stage
-    layer4: Stage
 
     def __init__(
         self,
@@ -155,26 +150,10 @@ class ResNet(Network):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = self.make.max_pool(3, self.strides[1], 1)
 
-        still = (1,) * options.rank
-        levels = [("relu", n_in, 1)]
-        for stage, stride in enumerate((still, *self.strides[2:])):
-            channels = options.scaled(64 * 2**stage)
-            n_out = channels * block.expansion
-            shortcut = None
-            if stage > 0 or n_in != n_out:
-                kernel = 3 if deep_stem and stage > 0 else 1
-                shortcut = nn.Sequential(
-                    self.make.conv(n_in, n_out, kernel, stride), self.make.batch_norm(n_out)
-                )
-            blocks = [block(self.make, n_in, channels, stride, shortcut, **block_options)]
-            blocks += [
-                block(self.make, n_out, channels, still, None, **block_options)
-                for _ in range(layers[stage] - 1)
-            ]
-            name, n_in = f"layer{stage + 1}", n_out
-            setattr(self, name, Stage(*blocks))
-            levels.append((name, n_out, stage + 2))
-        self.finish(levels)
+        levels = self.add_stages(
+            block, layers, n_in, shortcut_kernel=3 if deep_stem else 1, **block_options
+        )
+        self.finish([("relu", n_in, 1), *levels])
 
     def _deep_stem(self, channels: int) -> nn.Module:
         make = self.make
@@ -190,7 +169,4 @@ class ResNet(Network):
 
     def extract(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` → the last feature volume."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-        return x
+        return self.run_stages(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
