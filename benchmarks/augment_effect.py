@@ -16,7 +16,6 @@ import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +26,17 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import Dataset
 
-from stallscan.augment import Preprocessing, preset
 from stallscan.models.checkpoint import load_checkpoint
 from stallscan.roi.volume import Volume
 from stallscan.simulate import PRESETS, phantom_roi
-from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
-from stallscan.training.run import train
+from stallscan.training import Recipe, TrainOptions, load_recipe, train
 from stallscan.training.samples import (
     TRAIN_STREAM,
     VALIDATION_STREAM,
+    Preparation,
+    Sample,
     SampleKey,
     TrainingSet,
-    network_input,
 )
 from stallscan.types import Box, Label
 
@@ -72,33 +70,37 @@ def _volume(array: Any, mask: Any) -> Volume:
     return Volume(array=array, mask=mask, line=line, box=box, source="phantom")
 
 
-class Fixed(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+class Fixed(Dataset[Sample]):
     """A set that runs out: a key draws one of its ROIs."""
 
     def __init__(self, work: Path, sizes: dict[str, int], recipe: Recipe, seed: int) -> None:
-        self.train = rendered("train", sizes["train"], recipe.phantom, work)
-        self.fixed = rendered("validation", sizes["validation"], recipe.validation_phantom, work)
-        self.recipe, self.seed = recipe, seed
-        self.augmentation = preset(recipe.augmentation) if recipe.augmentation else None
+        self.train = rendered("train", sizes["train"], recipe.data.phantom, work)
+        judged = recipe.validation.phantom
+        self.fixed = rendered("validation", sizes["validation"], judged, work)
+        self.prepare, self.seed = Preparation(recipe), seed
 
-    def __getitem__(self, key: SampleKey) -> tuple[torch.Tensor, torch.Tensor]:
-        rng = np.random.default_rng((self.seed, key.stream, key.epoch, key.number))
-        augmentation = None
+    def __getitem__(self, key: SampleKey) -> Sample:
+        rng, label = None, int(key.label)
         if key.stream == TRAIN_STREAM:
+            rng = np.random.default_rng((self.seed, key.stream, key.epoch, key.number))
             # Sets alternate between the labels.
-            number = 2 * int(rng.integers(len(self.train) // 2)) + int(key.label)
-            (volume, _), augmentation = self.train[number], self.augmentation
+            volume, _ = self.train[2 * int(rng.integers(len(self.train) // 2)) + label]
         else:
             volume, _ = self.fixed[key.number]
-        array = network_input(volume, augmentation, self.recipe.preprocessing, rng)
-        return array, torch.tensor(float(key.label))
+        return Sample(self.prepare(volume, rng), float(label), 1.0, label, key.number)
 
 
 class Source:
     """A run on the fixed set."""
 
+    fold = 0
+
     def __init__(self, work: Path, sizes: dict[str, int]) -> None:
         self.work, self.sizes = work, sizes
+
+    def of_fold(self, fold: int) -> Source:
+        """There is one."""
+        return self
 
     def identity(self) -> dict[str, Any]:
         """How many ROIs there are."""
@@ -106,11 +108,33 @@ class Source:
 
     def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
         """The sets, rendered before."""
-        keys = [
-            SampleKey(VALIDATION_STREAM, 0, k, Label(k % 2)) for k in range(recipe.n_validation)
-        ]
-        dataset = Fixed(self.work, self.sizes, recipe, seed)
-        return TrainingSet(dataset=dataset, validation=keys, description=self.sizes, notes="")
+        n = self.sizes["validation"]
+        keys = [SampleKey(VALIDATION_STREAM, 0, k, Label(k % 2)) for k in range(n)]
+        return TrainingSet(
+            dataset=Fixed(self.work, self.sizes, recipe, seed),
+            natural_share=0.5,
+            validation=keys,
+            held_out=keys,
+            names=[f"phantom-{k}" for k in range(n)],
+            description={"data": "stallscan phantom", **self.sizes},
+            notes="",
+        )
+
+
+def recipe_of(arm: str, args: argparse.Namespace) -> Recipe:
+    """The default recipe, of which only the augmentation differs from arm to arm."""
+    recipe = load_recipe(
+        "cpu-small",
+        keys={
+            "augmentation": None if arm == "none" else {"preset": arm, "resize": False},
+            "input.size": tuple(args.size),
+            "sampler.batches_per_epoch": args.batches,
+            "stop.max_epochs": args.epochs,
+            "stop.patience": None,
+        },
+    )
+    assert isinstance(recipe, Recipe)
+    return recipe
 
 
 def one_run(job: tuple[str, int, argparse.Namespace]) -> dict[str, Any]:
@@ -118,30 +142,17 @@ def one_run(job: tuple[str, int, argparse.Namespace]) -> dict[str, Any]:
     arm, seed, args = job
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    recipe = replace(
-        RECIPES["cpu-small"],
-        augmentation=None if arm == "none" else arm,
-        preprocessing=Preprocessing(size=tuple(args.size)),
-        max_epochs=args.epochs,
-        patience=args.epochs,
-        batches_per_epoch=args.batches,
-        n_validation=args.n_validation,
-    )
-    name = f"{arm}-{seed}"
-    RECIPES[name] = recipe
+    recipe = recipe_of(arm, args)
     sizes = {"train": args.n_train, "validation": args.n_validation}
-    options = TrainOptions(recipe=name, seed=seed, workers=0, device="cpu")
-    run_dir = args.work / name
-    train(run_dir, options, source=Source(args.work, sizes), progress=False)
+    options = TrainOptions(seed=seed, workers=0, device="cpu")
+    run_dir = args.work / f"{arm}-{seed}"
+    train(run_dir, recipe, options, source=Source(args.work, sizes), progress=False)
     history = pd.read_csv(run_dir / "history.csv")
     model = load_checkpoint(run_dir)[0].eval()
-    test = rendered("test", args.n_test, recipe.validation_phantom, args.work)
-    rng = np.random.default_rng(0)
-    logits = []
+    test = rendered("test", args.n_test, recipe.validation.phantom, args.work)
+    prepare = Preparation(recipe)
     with torch.inference_mode():
-        for volume, _ in test:
-            array = network_input(volume, None, recipe.preprocessing, rng)
-            logits.append(float(model(array[None])))
+        logits = [float(model(prepare(volume, None)[None])) for volume, _ in test]
     best = history.loc[history["val_auc"].idxmax()]
     return {
         "augmentation": arm,
@@ -183,8 +194,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    phantom, judged = RECIPES["cpu-small"].phantom, RECIPES["cpu-small"].validation_phantom
-    rendered("train", args.n_train, phantom, args.work)  # once, before the runs need them
+    recipe = recipe_of("none", args)
+    judged = recipe.validation.phantom
+    # Once, before the runs need them.
+    rendered("train", args.n_train, recipe.data.phantom, args.work)
     rendered("validation", args.n_validation, judged, args.work)
     rendered("test", args.n_test, judged, args.work)
     with args.out.open("w", newline="") as file:

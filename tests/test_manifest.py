@@ -248,6 +248,32 @@ def test_overwriting_nothing_is_allowed(tmp_path: Path) -> None:
         assert run.state is State.NEW
 
 
+# --- Outputs within outputs -------------------------------------------------------------------
+
+
+def test_a_folder_may_hold_outputs_that_were_made_before_it(tmp_path: Path) -> None:
+    """The runs of a set, made job by job: each has its record, and its lock lies beside it."""
+    out = tmp_path / "out"
+    with opened(out / "fold0") as run:
+        run.complete(exit_code=0)
+    assert (out / ".fold0.lock").exists()
+    assert "was not written by" in refusal(out)
+    assert "was not written by" in refusal(out, holds={"fold1"})
+    with opened(out, holds={"fold0", "fold1"}) as run:
+        assert run.state is State.NEW
+    with opened(out / "fold0") as run:
+        assert run.state is State.COMPLETE
+
+
+def test_what_else_lies_in_such_a_folder_is_not_ours(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with opened(out / "fold0"):
+        pass
+    (out / "thesis.tex").write_text("mine")
+    assert "choose another --out or pass --overwrite" in refusal(out, holds={"fold0"})
+    assert (out / "thesis.tex").read_text() == "mine"
+
+
 # --- The lock ---------------------------------------------------------------------------------
 
 HOLDER = """

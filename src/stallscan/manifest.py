@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,6 +67,7 @@ def open_output(
     folder: bool = True,
     overwrite: bool = False,
     parts: tuple[Path, ...] = (),
+    holds: Collection[str] = (),
 ) -> Iterator[Manifest]:
     """Open an output file or folder for this process alone.
 
@@ -78,6 +79,7 @@ def open_output(
             ``<out>.run.json``).
         overwrite: remove what stallscan wrote there and start anew.
         parts: further files that belong to the output and go with it when it is overwritten.
+        holds: names of outputs with records of their own that may lie in the folder already.
 
     Raises:
         OutputConflictError: the output belongs to another run or is being written now.
@@ -101,7 +103,7 @@ def open_output(
                 f"{taken[0]}: exists, was not written by this command and would be overwritten; "
                 "move it, or choose another --out"
             )
-        yield _open(out, record_path, command, _plain(options))
+        yield _open(out, record_path, command, _plain(options), holds)
 
 
 @contextmanager
@@ -111,7 +113,7 @@ def _locked(out: Path) -> Iterator[None]:
     The lock lies beside the output, which may be removed meanwhile, and stays there: removing a
     lock that another process may just have opened would let two of them in.
     """
-    path = out.with_name(f".{out.name}.lock")
+    path = out.with_name(_lock_name(out.name))
     # The wait is for the workers of a killed process, which end a moment after it.
     lock = FileLock(path, timeout=2)
     try:
@@ -129,6 +131,10 @@ def _locked(out: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock_name(name: str) -> str:
+    return f".{name}.lock"
 
 
 def _is_of(record_path: Path, command: str) -> bool:
@@ -152,9 +158,12 @@ def _unwritable(out: Path, error: OSError) -> OptionError:
     )
 
 
-def _open(out: Path, record_path: Path, command: str, options: dict[str, Any]) -> Manifest:
+def _open(
+    out: Path, record_path: Path, command: str, options: dict[str, Any], holds: Collection[str]
+) -> Manifest:
     if not record_path.exists():
-        if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        expected = {*holds, *(_lock_name(name) for name in holds)}
+        if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - expected):
             raise OutputConflictError(
                 f"{out}: exists and was not written by `stallscan {command}` (no "
                 f"{record_path.name}); choose another --out or pass --overwrite"

@@ -1,7 +1,9 @@
-"""Volume → network input: shapes, standardised grey, half-pixel resizing, the change channel."""
+"""Volume → network input: shapes, grey, change, outline and colours, half-pixel resizing."""
 
 import json
+import re
 from dataclasses import asdict
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +12,14 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, zoom
 
 from stallscan.augment import FLIPS, Preprocessing, mirrored, preprocess
-from stallscan.augment.evaluation import CHANNELS, to_grey
+from stallscan.augment.evaluation import (
+    CHANNELS,
+    COLOURS,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    to_grey,
+)
+from stallscan.models.imagenet import MEAN, STD
 from stallscan.roi import Volume
 from stallscan.types import Box
 
@@ -49,12 +58,21 @@ def test_shape_and_dtype(native: tuple[int, int, int], channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "channels", [("grey",), ("mask", "grey"), ("change", "mask", "grey"), ("grey", "change")]
+    "channels",
+    [
+        ("grey",),
+        ("mask", "grey"),
+        ("change", "mask", "grey"),
+        ("grey", "change"),
+        COLOURS,
+        ("blue", "mask", "green", "change", "red", "grey"),
+    ],
 )
 def test_channels_come_in_the_order_asked_for(channels: tuple[str, ...]) -> None:
     rng = np.random.default_rng(0)
-    volume = volume_of(noise(), mask=rng.random((20, 24)) > 0.5)
-    whole = preprocess(volume, Preprocessing(size=(16, 32, 32)))
+    volume = volume_of(noise(channels=3), mask=rng.random((20, 24)) > 0.5)
+    whole = preprocess(volume, Preprocessing(size=(16, 32, 32), channels=CHANNELS))
+    assert all((a != b).any() for a, b in combinations(whole, 2))
     some = preprocess(volume, Preprocessing(size=(16, 32, 32), channels=channels))
     assert len(some) == len(channels)
     for plane, channel in zip(some, channels, strict=True):
@@ -176,9 +194,10 @@ def test_change_is_taken_between_slices_smoothed_by_one_pixel() -> None:
 def test_a_mirrored_volume_gives_the_mirrored_input(axes: tuple[int, ...]) -> None:
     """The flips averaged at test time are those of the volume; time reversal is one of them."""
     mask = np.random.default_rng(1).random((20, 24)) > 0.5
-    preprocessing = Preprocessing(size=(16, 32, 32))
-    plain = preprocess(volume_of(noise(), mask), preprocessing)
-    turned = mirrored(noise()[..., 0], axes)[..., None]
+    preprocessing = Preprocessing(size=(16, 32, 32), channels=CHANNELS)
+    array = noise(channels=3)
+    plain = preprocess(volume_of(array, mask), preprocessing)
+    turned = np.moveaxis(mirrored(np.moveaxis(array, 3, 0), axes), 0, 3)
     plane_axes = tuple(axis for axis in axes if axis != -3)
     found = preprocess(volume_of(turned, mirrored(mask, plane_axes)), preprocessing)
     np.testing.assert_allclose(found, mirrored(plain, axes), atol=1e-4)
@@ -197,22 +216,134 @@ def test_the_mask_is_the_filled_outline_in_every_slice() -> None:
     assert larger.mean() == pytest.approx(mask.mean(), abs=0.01)
 
 
+# --- Colours ----------------------------------------------------------------------------------
+
+
+def test_colours_are_on_the_scale_of_imagenets() -> None:
+    """Black and white as torchvision's normalisation has them; no statistics of the stack."""
+    array = np.zeros((3, 4, 5, 3), np.uint8)
+    array[..., 0], array[1] = 255, (0, 51, 255)
+    found = preprocess(volume_of(array), Preprocessing(size=(3, 4, 5), channels=COLOURS))
+    black = [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]
+    outer = [0.515 / 0.229, black[1], black[2]]
+    middle = [black[0], (0.2 - 0.456) / 0.224, 0.594 / 0.225]
+    expected = np.stack([outer, middle, outer], axis=1)[:, :, None, None]
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-5)
+
+
+def test_the_scale_is_the_one_that_pretrained_weights_expect() -> None:
+    assert (IMAGENET_MEAN, IMAGENET_STD) == (MEAN, STD)
+
+
+@pytest.mark.parametrize("native", [(9, 20, 24), (60, 66, 67), (1, 40, 30), (5, 32, 40)])
+def test_colours_are_resized_as_the_grey_is(native: tuple[int, int, int]) -> None:
+    """Where grey says what a resized colour is, but for a factor and an offset."""
+    channels, size = ("grey", *COLOURS), (16, 32, 48)
+    array = noise(*native)
+    grey, *colours = preprocess(volume_of(array), Preprocessing(size=size, channels=channels))
+    alone = Preprocessing(size=(native[0], *size[1:]), channels=("red",))
+    (flat,) = preprocess(volume_of(array), alone)  # its statistics are those grey is free of
+    for colour, mean, std in zip(colours, MEAN, STD, strict=True):
+        level = grey * (flat.std() * STD[0]) + flat.mean() * STD[0] + MEAN[0]
+        np.testing.assert_allclose(colour, (level - mean) / std, atol=1e-4)
+
+
+def test_one_channel_serves_as_all_three_colours() -> None:
+    preprocessing = Preprocessing(size=(12, 32, 30), channels=COLOURS)
+    one = preprocess(volume_of(noise()), preprocessing)
+    three = preprocess(volume_of(np.repeat(noise(), 3, axis=3)), preprocessing)
+    np.testing.assert_array_equal(one, three)
+    np.testing.assert_array_equal(preprocessing(image=noise()[..., 0])["image"], three)
+
+
+def test_the_drawn_line_shows_in_the_colours() -> None:
+    array = np.full((4, 16, 16, 3), 60, np.uint8)
+    array[:, 3, 3:13] = (240, 104, 17)
+    red, _, blue = preprocess(volume_of(array), Preprocessing(size=(4, 16, 16), channels=COLOURS))
+    assert (red[:, 3, 5] > red[:, 10, 5]).all() and (blue[:, 3, 5] < blue[:, 10, 5]).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "is_colour"),
+    [(("grey", "change", "mask"), False), (("mask",), False), (("mask", "blue"), True)],
+)
+def test_whether_colours_are_asked_for(channels: tuple[str, ...], is_colour: bool) -> None:
+    assert Preprocessing(size=(4, 8, 8), channels=channels).is_colour is is_colour
+
+
+# --- What is not resized ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 9, 60])
+def test_a_stack_keeps_its_own_depth(depth: int) -> None:
+    volume = volume_of(noise(depth, channels=3))
+    found = preprocess(volume, Preprocessing(size=(None, 32, 40), channels=CHANNELS))
+    assert found.shape == (len(CHANNELS), depth, 32, 40)
+    asked_for = Preprocessing(size=(depth, 32, 40), channels=CHANNELS)
+    np.testing.assert_array_equal(found, preprocess(volume, asked_for))
+
+
+@pytest.mark.parametrize("depth", [None, 9])
+def test_nothing_is_resized_where_the_size_is_right(
+    depth: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cv2.resize", None)
+    array, mask = noise(channels=3), np.eye(20, 24, dtype=bool)
+    found = preprocess(
+        volume_of(array, mask), Preprocessing(size=(depth, 20, 24), channels=("mask", "green"))
+    )
+    np.testing.assert_array_equal(found[0], np.broadcast_to(mask, (9, 20, 24)))
+    np.testing.assert_allclose(found[1], (array[..., 1] / 255 - MEAN[1]) / STD[1], atol=1e-5)
+    array[:], mask[:] = 0, 0  # the input is no view of them
+    assert found[0].sum() == 9 * 20 and found[1].std() > 0
+
+
 # --- Options ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(48, 64), (48, 64, 64, 3), (0, 64, 64), (48, -1, 64), ()])
-def test_bad_sizes(size: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"size is \(.*three positive extents \(z, y, x\)"):
+@pytest.mark.parametrize(
+    "size",
+    [
+        (48, 64),
+        (48, 64, 64, 3),
+        (0, 64, 64),
+        (48, -1, 64),
+        (48, 64.0, 64),
+        (48, "64", 64),
+        (),
+        (None, 64),
+        (None, 64, 0),
+        (48, None, 64),
+        (None, 64, None),
+        (None, 48, 64, 64),
+    ],
+)
+def test_bad_sizes(size: tuple[int | None, ...]) -> None:
+    with pytest.raises(
+        ValueError,
+        match=rf"size is {re.escape(str(size))}.*three positive extents \(z, y, x\) in whole "
+        "numbers, None for z where a stack keeps its own depth",
+    ):
         Preprocessing(size=size)
 
 
-@pytest.mark.parametrize("channels", [(), ("gray",), ("grey", "red")])
+@pytest.mark.parametrize("channels", [(), ("gray",), ("grey", "orange")])
 def test_bad_channels(channels: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"channels are \(.*allowed are grey, change, mask"):
+    with pytest.raises(
+        ValueError,
+        match=rf"channels are {re.escape(str(channels))}.*allowed are grey, change, mask, red, "
+        "green, blue",
+    ):
         Preprocessing(size=(48, 64, 64), channels=channels)
 
 
-def test_json_gives_it_back() -> None:
-    preprocessing = Preprocessing(size=(48, 64, 64), channels=("mask", "grey"))
+@pytest.mark.parametrize("size", [(48, 64, 64), (None, 160, 160)])
+def test_json_gives_it_back(size: tuple[int | None, int, int]) -> None:
+    preprocessing = Preprocessing(size=size, channels=("mask", "grey", "red"))
     fields = json.loads(json.dumps(asdict(preprocessing)))
     assert Preprocessing.from_dict(fields) == preprocessing
+
+
+def test_fields_of_an_earlier_model_still_say_the_same() -> None:
+    fields = {"size": [48, 64, 64], "channels": ["grey", "change", "mask"]}
+    assert Preprocessing.from_dict(fields) == Preprocessing(size=(48, 64, 64))

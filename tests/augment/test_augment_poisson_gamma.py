@@ -19,7 +19,7 @@ from pixel_volumes import (
 from scipy import special, stats
 
 from stallscan.augment import PoissonGamma
-from stallscan.augment.poisson_gamma import _answers, _many_photons
+from stallscan.augment.poisson_gamma import photon_answers, _many_photons
 from stallscan.errors import OptionError
 
 SHAPE = (16, 80, 80)
@@ -42,7 +42,7 @@ def test_it_is_pure(dtype: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("photons", PHOTONS)
 def test_cumulants_of_every_grey_level(photons: float) -> None:
     """Of a compound Poisson sum: photons · moments of the amplitude, Gamma(3) of mean 1."""
-    answers = _answers(photons).astype(np.float64)
+    answers = photon_answers(photons).astype(np.float64)
     greys = np.arange(257)
     amplitude = 255 / photons
     np.testing.assert_allclose(answers.mean(axis=1), greys, atol=6e-4 * amplitude + 1e-4)

@@ -88,7 +88,8 @@ def test_train_takes_a_store(videos: Path, tmp_path: Path) -> None:
     store, labels = tmp_path / "r.lmdb", tmp_path / "labels.csv"
     labels.write_text("filename,stalled\nv0.mp4,0\nv1.mp4,1\nv2.mp4,0\nv3.mp4,1\n")
     run("extract", videos, "--roi", "full", "--out", store, "--workers", 1, "-q")
-    options = ("--recipe", "smoke", "--max-epochs", 1, "--n-folds", 2, "--workers", 2)
+    keys = ("data.region=full", "stop.max_epochs=1", "folds.n=2")
+    options = ("--recipe", "smoke", "--set", *keys, "--workers", 2)
     out = tmp_path / "run"
     assert run("train", store, "--labels", labels, "--out", out, *options, "-q") == 0
     assert (out / "weights.safetensors").exists() and not (out / "rois.lmdb").exists()

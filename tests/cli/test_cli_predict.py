@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from stallscan.cli import main
 from stallscan.inference import batch
+from stallscan.models import (
+    EnsembleCard,
+    Member,
+    load_checkpoint,
+    save_checkpoint,
+    write_ensemble,
+)
 
 
 @pytest.fixture
@@ -24,8 +34,8 @@ def videos(tmp_path: Path, write_drawn_clip: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def predict(tmp_path: Path, tiny_model_dir: Path) -> Callable[..., int]:
-    def run(*arguments: object, out: str = "p.csv") -> int:
-        common = ("--out", tmp_path / out, "--model", tiny_model_dir, "--flips", 1, "-q")
+    def run(*arguments: object, out: str = "p.csv", model: Path = tiny_model_dir) -> int:
+        common = ("--out", tmp_path / out, "--model", model, "--flips", 1, "-q")
         return main([str(a) for a in ("predict", *arguments, *common)])
 
     return run
@@ -54,28 +64,31 @@ def test_a_failed_video_makes_exit_code_3_again_and_again(
     assert (tmp_path / "p.csv").stat().st_mtime_ns == first
 
 
-def test_an_unfinished_run_goes_on(
-    videos: Path,
-    predict: Callable[..., int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    predict(videos, out="whole.csv")
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The first run is interrupted after two videos; how many each run was asked for."""
     original = batch.predict_all
     asked: list[int] = []
 
-    def stopped(names: list[str], *args: object, **options: object) -> object:
+    def interrupted(names: list[str], *args: object, **options: object) -> object:
         asked.append(len(names))
         for n, row in enumerate(original(names, *args, **options)):  # type: ignore[arg-type]
             if len(asked) == 1 and n == 2:
                 raise KeyboardInterrupt
             yield row
 
-    monkeypatch.setattr(batch, "predict_all", stopped)
+    monkeypatch.setattr(batch, "predict_all", interrupted)
+    return asked
+
+
+def test_an_unfinished_run_goes_on(
+    videos: Path, predict: Callable[..., int], tmp_path: Path, stopped: list[int]
+) -> None:
     assert predict(videos) == 130
     assert not (tmp_path / "p.csv").exists()
     assert predict(videos) == 0
-    assert asked == [4, 2]
+    assert stopped == [4, 2]
+    assert predict(videos, out="whole.csv") == 0
     assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
@@ -160,6 +173,115 @@ def test_an_output_without_a_name_of_a_table_is_refused(
 ) -> None:
     assert predict(videos, out="predictions") == 2
     assert "predictions, a table needs a file name such as" in error_of(capsys)
+
+
+class TestEnsemble:
+    """Several checkpoints behind one --model."""
+
+    @pytest.fixture
+    def ensemble(self, tmp_path: Path, tiny_model_dir: Path) -> Path:
+        """The tiny network (3), and a fold (1) of one snapshot, another network."""
+        folder = tmp_path / "ensemble"
+        shutil.copytree(tiny_model_dir, folder / "a")
+        model, card = load_checkpoint(tiny_model_dir)
+        torch.manual_seed(1)
+        torch.nn.init.normal_(model.fc.weight, std=4.0)
+        save_checkpoint(model, card, folder / "b" / "s0")
+        write_ensemble(EnsembleCard(name="inner", members=(Member("s0"),)), folder / "b")
+        card = EnsembleCard(name="pair", members=(Member("a", 3), Member("b")), threshold=0.4)
+        write_ensemble(card, folder)
+        return folder
+
+    def test_it_is_the_weighted_mean_of_its_members(
+        self, videos: Path, predict: Callable[..., int], tmp_path: Path, ensemble: Path
+    ) -> None:
+        models = {"p.csv": ensemble, "a.csv": ensemble / "a", "b.csv": ensemble / "b" / "s0"}
+        for out, model in models.items():
+            assert predict(videos, out=out, model=model) == 0
+        table, a, b = (pd.read_csv(tmp_path / out) for out in models)
+        assert (a["probability"] - b["probability"]).abs().min() > 0.01
+        expected = 0.75 * a["probability"] + 0.25 * b["probability"]
+        assert list(table["probability"]) == pytest.approx(list(expected), abs=2e-6)
+        assert set(table["model"]) == {"pair"}
+        assert list(table["stalled"]) == list((table["probability"] >= 0.4).astype(int))
+        record = json.loads((tmp_path / "p.csv.run.json").read_text())
+        assert record["options"]["model"].startswith("pair, sha256 ")
+        assert record["options"]["threshold"] == 0.4
+
+    def test_its_unfinished_run_goes_on(
+        self,
+        videos: Path,
+        predict: Callable[..., int],
+        tmp_path: Path,
+        stopped: list[int],
+        ensemble: Path,
+    ) -> None:
+        assert predict(videos, model=ensemble) == 130
+        assert predict(videos, model=ensemble) == 0
+        assert stopped == [4, 2]
+        assert predict(videos, out="whole.csv", model=ensemble) == 0
+        assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            "ensemble.json",
+            "a/model.json",
+            "a/weights.safetensors",
+            "b/ensemble.json",
+            "b/s0/model.json",
+            "b/s0/weights.safetensors",
+        ],
+    )
+    def test_a_run_does_not_go_on_with_another_member(
+        self,
+        videos: Path,
+        predict: Callable[..., int],
+        stopped: list[int],
+        ensemble: Path,
+        capsys: pytest.CaptureFixture[str],
+        changed: str,
+    ) -> None:
+        assert predict(videos, model=ensemble) == 130
+        path = ensemble / changed
+        if path.suffix == ".json":
+            fields = json.loads(path.read_text())
+            path.write_text(json.dumps(fields | {"notes": "changed"}))
+        else:
+            model, card = load_checkpoint(path.parent)
+            torch.nn.init.constant_(model.fc.bias, 0.5)
+            before = (path.parent / "model.json").read_bytes()
+            save_checkpoint(model, card, path.parent)
+            assert (path.parent / "model.json").read_bytes() == before
+        assert predict(videos, model=ensemble) == 2
+        message = error_of(capsys)
+        assert "model was 'pair, sha256 " in message and "now 'pair, sha256 " in message
+        assert "--overwrite" in message and stopped == [4]
+        assert predict(videos, "--overwrite", model=ensemble) == 0
+
+    def test_a_missing_member_is_refused_before_anything_is_written(
+        self,
+        videos: Path,
+        predict: Callable[..., int],
+        tmp_path: Path,
+        ensemble: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        shutil.rmtree(ensemble / "b" / "s0")
+        assert predict(videos, model=ensemble) == 3
+        message = error_of(capsys)
+        assert f"{ensemble / 'b' / 'ensemble.json'}: the member 's0' is missing" in message
+        assert not list(tmp_path.glob("*p.csv*"))
+
+    def test_a_run_that_began_before_ensembles_goes_on(
+        self, videos: Path, predict: Callable[..., int], tmp_path: Path, tiny_model_dir: Path
+    ) -> None:
+        """The fingerprint of a checkpoint is that of its two files, as it always was."""
+        predict(videos)
+        record = json.loads((tmp_path / "p.csv.run.json").read_text())
+        files = [tiny_model_dir / name for name in ("model.json", "weights.safetensors")]
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+        assert record["options"]["model"] == f"tiny, sha256 {digest}"
 
 
 class TestSubmission:

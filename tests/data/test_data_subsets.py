@@ -10,7 +10,8 @@ from stallscan.errors import OptionError, TableError
 def tables(n_flowing: int, n_stalled: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     n = n_flowing + n_stalled
     names = [f"{i:06d}.mp4" for i in range(n)]
-    marks = {"micro": [i % 2 == 0 for i in range(n)], "nano": [i % 4 == 0 for i in range(n)]}
+    every = {"micro": 2, "nano": 4, "tier1": 3}
+    marks = {name: [i % step == 0 for i in range(n)] for name, step in every.items()}
     labels = pd.DataFrame({"filename": names, "stalled": [int(i < n_stalled) for i in range(n)]})
     return pd.DataFrame({"filename": names, **marks}), labels
 
@@ -28,6 +29,9 @@ def test_marked_subsets_keep_order_and_labels():
     assert nano["stalled"].tolist() == [0, 1]
     assert nano.index.tolist() == [0, 1]
     assert len(select_subset(join_labels(shuffled, labels), "micro")) == 4
+    tier1 = select_subset(join_labels(shuffled, labels), "tier1")
+    assert tier1["filename"].tolist() == ["000000.mp4", "000003.mp4", "000006.mp4"]
+    assert tier1["stalled"].tolist() == [1, 0, 0]
     full = select_subset(join_labels(shuffled, labels), "full")
     assert full["filename"].tolist() == shuffled["filename"].tolist()
 
@@ -58,6 +62,8 @@ def test_faults():
     table.attrs["path"] = "train_metadata.csv"
     with pytest.raises(OptionError, match=r"'mikro'; did you mean 'micro'\? choose from nano, mic"):
         select_subset(join_labels(table, labels), "mikro")
+    with pytest.raises(OptionError, match=r"'tier2'; did you mean 'tier1'\? .*, full, tier1$"):
+        select_subset(join_labels(table, labels), "tier2")
     with pytest.raises(OptionError, match=r"unknown subset 'xyz'; choose from nano, micro, paper"):
         select_subset(join_labels(table, labels), "xyz")
     with pytest.raises(
@@ -68,6 +74,8 @@ def test_faults():
         select_subset(join_labels(table.drop(columns="nano"), labels), "nano")
     with pytest.raises(TableError, match=r"^train_.*: none of its 8 videos is marked nano; choose"):
         select_subset(join_labels(table.assign(nano=False), labels), "nano")
+    with pytest.raises(TableError, match=r"none of its 8 videos is marked tier1; choose .*full"):
+        select_subset(join_labels(table.assign(tier1=False), labels), "tier1")
     with pytest.raises(TableError, match=r"^train_metadata.csv: has no column 'stalled' .*needed"):
         select_subset(table, "full")
 
@@ -78,6 +86,7 @@ def test_faults():
         ("nano", 1_413, 706),
         ("micro", 2_399, 706),
         ("paper", 51_887, 1_887),
+        ("tier1", 540_242, 706),
         ("full", 573_048, 1_887),
     ],
 )

@@ -15,6 +15,7 @@ from clips import draw_clip
 from stallscan.augment.mirror import FLIPS
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.inference.predictor import Predictor
+from stallscan.models import load_checkpoint
 
 
 @pytest.fixture
@@ -29,10 +30,11 @@ def test_probability_is_the_mean_over_the_flips(
     predictor = stallscan.load_predictor(tiny_model_dir, flips=4)
     from stallscan.augment.evaluation import preprocess
 
-    inputs = preprocess(volume, predictor.preprocessing)
+    (member,) = predictor.members
+    inputs = preprocess(volume, member.preprocessing)
     copies = np.stack([np.flip(inputs, axes) for axes in FLIPS[:4]])
     with torch.no_grad():
-        expected = torch.sigmoid(predictor.model(torch.from_numpy(copies))).mean().item()
+        expected = torch.sigmoid(member.model(torch.from_numpy(copies))).mean().item()
     assert predictor(volume).probability == pytest.approx(expected, abs=2e-6)
 
 
@@ -65,9 +67,9 @@ def test_a_probability_does_not_depend_on_what_was_asked_before(
 
 
 def test_the_predictor_evaluates_even_after_training_mode(tiny_model_dir: Path) -> None:
-    predictor = stallscan.load_predictor(tiny_model_dir)
-    predictor.model.train()
-    assert not Predictor(predictor.model, predictor.card).model.training
+    model, card = load_checkpoint(tiny_model_dir)
+    (member,) = Predictor(model.train(), card).members
+    assert not member.model.training
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def _columns(source: Array, index: NDArray[np.intp]) -> Array:
 
 
 def _by_frames(source: Array, stage: Stage, *, linear: bool, fill: Any) -> Array:
-    depths = _depths(stage)
+    depths = source_depths(stage)
     shift = any(isinstance(m, FrameShift) for m in stage.smooth)
     depth, height, width = stage.shape
     out_shape = (depth, height, width, source.shape[3])
@@ -140,7 +140,7 @@ def _by_frames(source: Array, stage: Stage, *, linear: bool, fill: Any) -> Array
     return _blend(warped, at[0], at[1], weight, fill)
 
 
-def _depths(stage: Stage) -> Floats:
+def source_depths(stage: Stage) -> Floats:
     """Place along z in the source of every frame of the result; −1 where a constant lies."""
     depths = stage.places(0)
     inside = np.ones(len(depths), bool)

@@ -144,7 +144,7 @@ class Augmentation(ABC):
         """
         from stallscan.augment._run import run, shape_of
 
-        drawn, met, _ = self._recorded(record)
+        drawn, met, _ = self.recorded(record)
         targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
         if shape != met:
@@ -162,7 +162,7 @@ class Augmentation(ABC):
         """
         from stallscan.augment._run import run, shape_of
 
-        drawn, _, made = self._recorded(record)
+        drawn, _, made = self.recorded(record)
         undone = [transform.inverse(params) for transform, params in reversed(drawn)]
         targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
@@ -181,7 +181,7 @@ class Augmentation(ABC):
             for key, target in targets.items()
         }
 
-    def _recorded(self, record: Any) -> tuple[list[tuple[Transform, Params]], Shape, Shape]:
+    def recorded(self, record: Any) -> tuple[list[tuple[Transform, Params]], Shape, Shape]:
         """The steps of a record, the extent it was drawn for and the one it makes."""
         try:
             depth, height, width = record["shape"]

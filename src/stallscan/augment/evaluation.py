@@ -14,9 +14,20 @@ from stallscan.errors import OptionError
 if TYPE_CHECKING:
     from stallscan.roi.volume import Volume
 
-CHANNELS = ("grey", "change", "mask")
+COLOURS = ("red", "green", "blue")
+"""The channels of RGB, by their place in it."""
+
+CHANNELS = ("grey", "change", "mask", *COLOURS)
 """What a channel of the input can be: standardised grey; its change from slice to slice, on the
-same scale; the filled outline (0 and 1)."""
+same scale; the filled outline (0 and 1); the colours with the drawn outline in them, on the scale
+of ImageNet's."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Of red, green and blue over ImageNet's images, in [0, 1]; networks that were trained on them
+expect colours minus this, over `IMAGENET_STD`."""
+
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""See `IMAGENET_MEAN`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,26 +37,38 @@ class Preprocessing:
     The grey is the luma of RGB, resized with half-pixel centres (averaging where a slice shrinks,
     linear where it grows, linear along z), minus its mean, over its standard deviation. The change
     is taken between the slices of the stack itself, before the depth is resized: moving cells show
-    from one slice to the next, and interpolated slices would hide that.
+    from one slice to the next, and interpolated slices would hide that. The colours are resized
+    as the grey is and scaled as ImageNet's are, whatever the stack: the paper's networks saw the
+    drawn outline in them, not as a mask. An image of one channel serves as all three.
 
     Attributes:
-        size: ``(z, y, x)`` of the input.
+        size: ``(z, y, x)`` of the input; with None for z a stack keeps its own number of slices.
         channels: in this order, from `CHANNELS`.
     """
 
-    size: tuple[int, int, int]
-    channels: tuple[str, ...] = CHANNELS
+    size: tuple[int | None, int, int]
+    channels: tuple[str, ...] = ("grey", "change", "mask")
 
     def __post_init__(self) -> None:
-        if len(self.size) != 3 or any(extent < 1 for extent in self.size):
-            raise ValueError(f"size is {self.size}, allowed are three positive extents (z, y, x)")
+        extents = self.size[1:] if self.size and self.size[0] is None else self.size
+        whole = all(isinstance(extent, int) and extent >= 1 for extent in extents)
+        if len(self.size) != 3 or not whole:
+            raise ValueError(
+                f"size is {self.size}, allowed are three positive extents (z, y, x) in whole "
+                "numbers, None for z where a stack keeps its own depth"
+            )
         unknown = [channel for channel in self.channels if channel not in CHANNELS]
         if unknown or not self.channels:
             raise ValueError(f"channels are {self.channels}, allowed are {', '.join(CHANNELS)}")
 
+    @property
+    def is_colour(self) -> bool:
+        """Whether a channel is one of `COLOURS`, so that grey alone would not do as the image."""
+        return any(channel in COLOURS for channel in self.channels)
+
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
-        """From JSON, where tuples are lists."""
+        """From JSON, where tuples are lists and None is null."""
         return cls(**{key: tuple(value) for key, value in fields.items()})
 
     def __call__(
@@ -102,24 +125,34 @@ def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float
 def _network_input(
     array: NDArray[np.uint8], mask: NDArray[Any] | None, preprocessing: Preprocessing
 ) -> NDArray[np.float32]:
-    depth, height, width = preprocessing.size
-    flat = _resize_plane(to_grey(array), (height, width))  # (native z, y, x)
-    spread = max(float(flat.std()), 1.0)
-    planes: dict[str, NDArray[np.float32]] = {}
-    if "grey" in preprocessing.channels:
-        planes["grey"] = _resize_depth((flat - flat.mean()) / spread, depth)
-    if "change" in preprocessing.channels:
-        planes["change"] = _resize_depth(_change(flat) / spread, depth)
-    if "mask" in preprocessing.channels:
-        assert mask is not None
-        one_plane = mask.ndim == 2
-        stack = (mask[None] if one_plane else mask).astype(np.uint8)
-        outline = _resize_plane(stack, (height, width))
-        if one_plane:
-            planes["mask"] = np.broadcast_to(outline, preprocessing.size)
+    channels, plane = preprocessing.channels, preprocessing.size[1:]
+    depth = preprocessing.size[0] or len(array)
+    made = np.empty((len(channels), depth, *plane), np.float32)
+    if "grey" in channels or "change" in channels:
+        flat = _resize_plane(to_grey(array), plane)  # (native z, y, x)
+        mean, spread = flat.mean(), max(float(flat.std()), 1.0)
+    for channel, target in zip(channels, made, strict=True):
+        if channel == "grey":
+            _resize_depth((flat - mean) / spread, target)
+        elif channel == "change":
+            _resize_depth(_change(flat) / spread, target)
+        elif channel == "mask":
+            assert mask is not None
+            stack = mask[None] if mask.ndim == 2 else mask  # one slice serves for all
+            _resize_depth(_resize_plane(stack.astype(np.uint8), plane), target)
         else:
-            planes["mask"] = _resize_depth(outline, depth)
-    return np.stack([planes[channel] for channel in preprocessing.channels])
+            place = COLOURS.index(channel)
+            colour = _resize_plane(array[..., place if array.shape[3] == 3 else 0], plane)
+            _resize_depth(_as_imagenet(colour, place), target)
+    return made
+
+
+def _as_imagenet(colour: NDArray[np.float32], place: int) -> NDArray[np.float32]:
+    """0–255 → on the scale of ImageNet's colours, in place."""
+    scale = 1 / (255 * IMAGENET_STD[place])
+    colour *= scale
+    colour -= IMAGENET_MEAN[place] / IMAGENET_STD[place]
+    return colour
 
 
 def to_grey(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -149,6 +182,8 @@ def _change(slices: NDArray[np.float32]) -> NDArray[np.float32]:
 def _resize_plane(stack: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
     """``(z, y, x)`` uint8 → ``(z, *size)`` float32."""
     height, width = size
+    if stack.shape[1:] == size:
+        return stack.astype(np.float32)
     shrinks = stack.shape[1] * stack.shape[2] > height * width
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized = np.empty((len(stack), height, width), np.float32)
@@ -157,15 +192,17 @@ def _resize_plane(stack: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np
     return resized
 
 
-def _resize_depth(slices: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
-    """``(z, y, x)`` → ``(depth, y, x)``, linear with half-pixel centres."""
-    if len(slices) == depth:
-        return slices
+def _resize_depth(slices: NDArray[np.float32], target: NDArray[np.float32]) -> None:
+    """``(z, y, x)`` into ``(depth, y, x)``, linear with half-pixel centres."""
+    if len(slices) in (1, len(target)):
+        target[:] = slices
+        return
     # Slice k of the result lies at (k + 0.5) * ratio - 0.5 of the source.
     last = len(slices) - 1
-    place = np.clip((np.arange(depth) + 0.5) * len(slices) / depth - 0.5, 0, last)
+    place = np.clip((np.arange(len(target)) + 0.5) * len(slices) / len(target) - 0.5, 0, last)
     lower = np.floor(place).astype(int)
     upper = np.minimum(lower + 1, last)
-    weight = (place - lower).astype(np.float32)[:, None, None]
-    blended: NDArray[np.float32] = slices[lower] * (1 - weight) + slices[upper] * weight
-    return blended
+    weight = (place - lower).astype(np.float32)
+    for k, plane in enumerate(target):  # one at a time: it stays in the cache
+        np.multiply(slices[lower[k]], 1 - weight[k], out=plane)
+        plane += slices[upper[k]] * weight[k]

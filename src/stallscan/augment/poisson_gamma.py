@@ -71,7 +71,7 @@ class PoissonGamma(Pixel):
     def apply(self, volume: NDArray[Any], params: Params) -> NDArray[Any]:
         """See `Transform.apply`."""
         grey, half, white = in_greys("PoissonGamma", volume)
-        answers = _answers(params["photons"]) * grey
+        answers = photon_answers(params["photons"]) * grey
         read = (params["read_sigma"] * grey * normal_quantiles()).astype(np.float32)
         channels = volume.shape[3] if volume.ndim == 4 else 1
         values = np.ascontiguousarray(volume).reshape(-1, channels)
@@ -81,7 +81,7 @@ class PoissonGamma(Pixel):
         return out.reshape(volume.shape)
 
 
-def _answers(photons: float) -> NDArray[np.float32]:
+def photon_answers(photons: float) -> NDArray[np.float32]:
     """``(257, 1024)``: what the photons of each grey level make, in grey levels."""
     amplitude = 255 / photons
     means = np.arange(257) / amplitude

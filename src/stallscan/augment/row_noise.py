@@ -63,11 +63,11 @@ class RowNoise(Pixel):
         values = np.ascontiguousarray(volume).reshape(*volume.shape[:3], -1)
         out = np.empty_like(values)
         seed = np.uint64(params["noise_seed"])
-        add_rows(values, table, seed, *_filters(), half, white, out)
+        add_rows(values, table, seed, *row_filters(), half, white, out)
         return out.reshape(volume.shape)
 
 
-def _filters() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def row_filters() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Along x and along y; white noise keeps its variance."""
     along, across = (taps / np.linalg.norm(taps) for taps in (_ALONG_X, _ALONG_Y))
     return along.astype(np.float32), across.astype(np.float32)

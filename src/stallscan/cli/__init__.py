@@ -19,6 +19,7 @@ VERBS = {
     "train": "train a recipe on the phantom or on labelled videos",
     "predict": "say of each video whether the outlined vessel is stalled",
     "evaluate": "score predictions against labels, with intervals and figures",
+    "recipes": "list the ways to train, or show one as a file",
     "transforms": "list the augmentation: transforms, their options, presets",
     "models": "list the networks: parameters, cost, first weights, options",
 }

@@ -37,6 +37,9 @@ def progress_callback(*, unit: str = "video") -> Iterator[Callable[[int, int], N
             if not bars:
                 bars.append(stack.enter_context(progress_bar(total, initial=done, unit=unit)))
             bars[0].update(done - bars[0].n)
+            if done >= total:  # what comes next may have a bar of its own
+                stack.close()
+                bars.clear()
 
         yield update
 

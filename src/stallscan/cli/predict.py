@@ -18,6 +18,7 @@ from stallscan.errors import OptionError
 from stallscan.inference.options import PredictOptions
 from stallscan.inference.table import PredictionsWriter
 from stallscan.manifest import Manifest, State, open_output
+from stallscan.models.ensemble import model_files
 from stallscan.roi.options import RoiOptions
 
 _DEFAULTS = PredictOptions()
@@ -48,7 +49,7 @@ def predict(
         out: The table to write (CSV).
         prediction: How to predict.
         regions: Where the regions come from.
-        model: Checkpoint folder; the model in the box by default.
+        model: Checkpoint or ensemble folder; the model in the box by default.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
         failed_as: Call for failed videos there; refused by default.
@@ -115,8 +116,8 @@ def predict(
 
 def _fingerprint_model(model_dir: Path) -> str:
     digest = hashlib.sha256()
-    for name in ("model.json", "weights.safetensors"):
-        digest.update((model_dir / name).read_bytes())
+    for path in model_files(model_dir):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "folds": ["FOLD_KINDS", "assign_folds"],
         "matching": ["join_labels", "match_videos"],
         "metadata": ["read_metadata"],
+        "reliability": ["STALLED_BY_SCORE", "crowd_targets", "label_reliability"],
         "rules": [
             "CROWDLESS_PROJECTS",
             "EXPERT_PROJECTS",

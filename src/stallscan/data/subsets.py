@@ -18,6 +18,8 @@ SUBSETS = ("nano", "micro", "paper", "full")
 """nano and micro as the metadata mark them; paper: all stalled videos and `PAPER_FLOWING` flowing
 ones; full: all."""
 
+_CHOICES = (*SUBSETS, "tier1")  # a tier of labels, not a part of the videos; it can be chosen too
+
 PAPER_FLOWING = 50_000
 """Flowing videos that the paper's networks were trained with, to all stalled ones."""
 
@@ -27,7 +29,8 @@ def select_subset(videos: pd.DataFrame, name: str, *, seed: int = 0) -> pd.DataF
 
     Args:
         videos: training metadata with labels, as from :func:`stallscan.data.join_labels`.
-        name: one of `SUBSETS`.
+        name: one of `SUBSETS`, or ``"tier1"``: what experts or a sure crowd labelled, as the
+            metadata mark it.
         seed: of the draw of ``paper``; the same seed draws the same videos, whatever the order of
             the tables.
 
@@ -39,10 +42,10 @@ def select_subset(videos: pd.DataFrame, name: str, *, seed: int = 0) -> pd.DataF
         TableError: a column is missing, the subset is empty, or there are too few flowing videos
             to draw from.
     """
-    if name not in SUBSETS:
-        close = difflib.get_close_matches(name, SUBSETS, n=1)
+    if name not in _CHOICES:
+        close = difflib.get_close_matches(name, _CHOICES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise OptionError(f"unknown subset {name!r}; {hint}choose from {', '.join(SUBSETS)}")
+        raise OptionError(f"unknown subset {name!r}; {hint}choose from {', '.join(_CHOICES)}")
     where = origin(videos, "the metadata")
     check_columns(where, list(videos.columns), LABEL_COLUMNS)
     if name == "full":
@@ -55,7 +58,7 @@ def select_subset(videos: pd.DataFrame, name: str, *, seed: int = 0) -> pd.DataF
         fail(
             where,
             f"none of its {len(videos):,} videos is marked {name}; choose another subset of "
-            f"{', '.join(SUBSETS)}, or mark videos",
+            f"{', '.join(_CHOICES)}, or mark videos",
         )
     return subset.reset_index(drop=True)
 

@@ -1,4 +1,4 @@
-"""Many vessels: read, cut out and resize in threads, the network in their midst."""
+"""Many vessels: read, cut out and resize in threads, the networks in their midst."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stallscan.augment.evaluation import preprocess
-from stallscan.inference.predictor import Predictor
+from stallscan.errors import OptionError
+from stallscan.inference.predictor import Inputs, Predictor
 from stallscan.inference.table import Row
 from stallscan.roi.extraction import Extraction
 
@@ -33,20 +30,19 @@ def predict_all(
     Args:
         items: what ``load`` takes: paths of videos, names in a store.
         load: makes the ROI, or says why there is none; called in threads.
-        predictor: the network.
+        predictor: the network or ensemble.
         workers: threads that load and prepare.
 
     Yields:
         One row an item, in their order.
     """
 
-    def prepare(item: Item) -> tuple[Extraction, NDArray[np.float32] | None]:
+    def prepare(item: Item) -> tuple[Extraction, Inputs | None]:
         extraction = load(item)
         volume = extraction.volume
-        inputs = None if volume is None else preprocess(volume, predictor.preprocessing)
-        return extraction, inputs
+        return extraction, None if volume is None else predictor.prepare(volume)
 
-    waiting: deque[Future[tuple[Extraction, NDArray[np.float32] | None]]] = deque()
+    waiting: deque[Future[tuple[Extraction, Inputs | None]]] = deque()
     ahead = iter(items)
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -60,7 +56,7 @@ def predict_all(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(extraction: Extraction, inputs: NDArray[np.float32] | None, predictor: Predictor) -> Row:
+def _row(extraction: Extraction, inputs: Inputs | None, predictor: Predictor) -> Row:
     row = Row(
         filename=extraction.filename,
         status=extraction.status,
@@ -71,7 +67,10 @@ def _row(extraction: Extraction, inputs: NDArray[np.float32] | None, predictor: 
     )
     if inputs is None or extraction.volume is None:
         return row
-    prediction = predictor.predict(inputs)
+    try:
+        prediction = predictor.predict(inputs)
+    except OptionError as error:  # a stack that keeps its own depth, and too few slices
+        return dataclasses.replace(row, status="failed", message=f"{row.filename}: {error}")
     return dataclasses.replace(
         row,
         probability=prediction.probability,

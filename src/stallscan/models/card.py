@@ -69,7 +69,7 @@ def read_card(model_dir: Path) -> ModelCard:
         found = ", ".join(sorted(p.name for p in model_dir.iterdir())[:5]) or "nothing"
         raise CheckpointError(
             f"{path}: missing (the folder holds {found}); point --model at a checkpoint folder "
-            "with model.json and weights.safetensors"
+            "with model.json and weights.safetensors, or at an ensemble's with ensemble.json"
         )
     try:
         fields: dict[str, Any] = dict(json.loads(path.read_text()))

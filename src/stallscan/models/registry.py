@@ -125,7 +125,7 @@ def create_model(
         >>> model(torch.zeros(1, 2, 48, 64, 64)).shape
         torch.Size([1, 1])
     """
-    network_options = _options(name, inflate, options)
+    network_options = check_options(name, inflate, options)
     if pretrained is not None:
         _check_pretrained(name, pretrained, network_options)
     with torch.device("meta"):
@@ -160,8 +160,12 @@ def _check_pretrained(name: str, pretrained: object, options: NetworkOptions) ->
         )
 
 
-def _options(name: str, inflate: str, options: dict[str, Any]) -> NetworkOptions:
-    """Check the names, and then the values."""
+def check_options(name: str, inflate: str, options: dict[str, Any]) -> NetworkOptions:
+    """Check the names, and then the values, of what `create_model` is asked for.
+
+    Raises:
+        OptionError: an unknown network or option, with the closest match, or a wrong value.
+    """
     if name not in MODELS:
         close = difflib.get_close_matches(str(name), MODELS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""

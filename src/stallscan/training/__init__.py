@@ -5,8 +5,12 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "recipe": ["RECIPES", "Recipe", "TrainOptions"],
+        "jobs": ["train_all"],
+        "options": ["TrainOptions"],
+        "recipe": ["EnsembleRecipe", "Recipe"],
+        "recipe_files": ["RECIPES", "load_recipe"],
         "run": ["train"],
+        "phantom_data": ["Phantom"],
         "store_data": ["Videos"],
     },
 )

@@ -1,104 +1,164 @@
-"""The Lightning module: one network, BCE on logits, AdamW, validation by AUC and MCC."""
+"""The Lightning module: one network, its loss, its optimiser, validation by AUC and MCC."""
 
 from __future__ import annotations
 
-import math
+from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from stallscan.errors import TrainingError
 from stallscan.metrics.binary import best_mcc_threshold
-from stallscan.models.registry import create_model
-from stallscan.training.recipe import Recipe
+from stallscan.models._network import Network
+from stallscan.training.device_augment import on_device
+from stallscan.training.losses import weighted_loss
+from stallscan.training.optimizers import make_optimizer, make_schedule
+from stallscan.training.recipe import BinaryCrossEntropy, Recipe
+from stallscan.training.samples import Batch, augmentation_of
+
+MONITORS = {"auc": "val_auc", "mcc": "val_mcc", "loss": "val_loss"}
+"""What a recipe's validation.metric is called in the logs."""
 
 
 class StallModule(lightning.LightningModule):
-    """Trains the network of a recipe.
+    """Trains a network as a recipe says.
 
     Args:
-        recipe: architecture, optimiser and schedule.
-        seed: decides dropout, step by step, so that a resumed run draws the same.
+        model: the network.
+        recipe: loss, optimiser, schedule, augmentation.
+        seed: decides dropout, batch by batch, so that a resumed run draws the same.
     """
 
-    def __init__(self, recipe: Recipe, seed: int) -> None:
+    def __init__(self, model: Network, recipe: Recipe, seed: int) -> None:
         super().__init__()
         self.recipe = recipe
         self.seed = seed
-        self.n_steps = recipe.max_epochs * recipe.batches_per_epoch
-        model = create_model(recipe.architecture, **recipe.model_options)
-        # The faster layout for 3D convolutions, on CPUs too.
-        self.model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.loss = nn.BCEWithLogitsLoss()
-        self.validation: list[tuple[Tensor, Tensor]] = []
-        self.probabilities = torch.zeros(0)
-        self.labels = torch.zeros(0)
+        self.layout = (
+            torch.channels_last_3d if recipe.engine.channels_last else torch.contiguous_format
+        )
+        self.model = model.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.augmentation = augmentation_of(recipe)
+        self.preprocessing = recipe.must_input.preprocessing()
+        self.validated: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.labels: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.probabilities: NDArray[np.float64] = np.zeros(0)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Loss of a batch ``(n, c, z, y, x)``, ``(n,)``."""
-        inputs, labels = batch
-        torch.manual_seed((self.seed << 32) + self.global_step)
-        logits = self.model(inputs.to(memory_format=torch.channels_last_3d))[:, 0]
-        smooth = self.recipe.label_smoothing
-        loss: Tensor = self.loss(logits, labels * (1 - 2 * smooth) + smooth)
-        if not torch.isfinite(loss):
-            folder = self.trainer.default_root_dir
-            raise TrainingError(
-                f"{folder}: loss is {loss.item()} in epoch {self.current_epoch}, batch {index}, "
-                f"must be finite; the last good state, if any epoch ended, is {folder}/checkpoints/"
-                "last.ckpt; start anew with a smaller learning rate"
-            )
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Loss of a batch.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        number = self.batch_number(index)
+        torch.manual_seed((self.seed << 32) + number)
+        logits = self.model(self._inputs(batch).to(memory_format=self.layout))[:, 0]
+        loss = weighted_loss(self.recipe.loss, logits, batch.targets, batch.weights)
+        if self._is_broken(loss):
+            raise TrainingError(self._not_finite(loss.item(), index))
+        n = len(batch.targets)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
         return loss
+
+    def _is_broken(self, loss: Tensor) -> bool:
+        """Whether a loss is not finite, on any device: else the others would wait for this one."""
+        broken = torch.isfinite(loss).logical_not().float()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(broken)
+        return bool(broken)
+
+    def batch_number(self, index: int) -> int:
+        """Number of a batch in the whole run, over all devices: the same however many share it."""
+        world, rank = self.trainer.world_size, self.trainer.global_rank
+        in_epoch = index * world + rank
+        return self.current_epoch * self.recipe.sampler.batches_per_epoch + in_epoch
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        if isinstance(batch.inputs, Tensor):
+            return batch.inputs
+        return on_device(batch.inputs, self.augmentation, self.preprocessing, self.device)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> Batch:
+        """Tensors move; raw samples go with the augmentation, which moves less."""
+        moved = {
+            name: part.to(device, non_blocking=True)
+            for name, part in batch._asdict().items()
+            if isinstance(part, Tensor)
+        }
+        return batch._replace(**moved)
+
+    def _not_finite(self, value: float, index: int) -> str:
+        last = Path(self.trainer.default_root_dir) / "checkpoints" / "last.ckpt"
+        kept = f"the last good state is {last}" if last.exists() else "no epoch has ended yet"
+        return (
+            f"{self.trainer.default_root_dir}: loss is {value} in epoch {self.current_epoch}, "
+            f"batch {index}, must be finite; {kept}. Start anew in another folder with a smaller "
+            f"rate (--set optimizer.lr={self.recipe.optimizer.lr / 3:.1g}), clipped gradients "
+            "(--set optimizer.clip=1) or --set engine.precision=float32"
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's predictions."""
-        self.validation.clear()
+        self.validated.clear()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """Keep the logits."""
-        inputs, labels = batch
-        logits = self.model(inputs.float())[:, 0]
-        self.validation.append((logits.float().cpu(), labels.cpu()))
+        inputs = self._inputs(batch).float().to(memory_format=self.layout)
+        logits = self.model(inputs)[:, 0]
+        self.validated.append((batch.numbers.cpu(), batch.labels.cpu(), logits.float().cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """AUC, loss, and the best MCC over thresholds (the winner's first-stage metric)."""
-        logits = torch.cat([logits for logits, _ in self.validation])
-        self.labels = torch.cat([labels for _, labels in self.validation])
-        self.probabilities = torch.sigmoid(logits)
-        labels = self.labels.numpy().astype(int)
-        probabilities = self.probabilities.double().numpy()
-        threshold = best_mcc_threshold(labels, probabilities).threshold
-        mcc = float(matthews_corrcoef(labels, probabilities >= threshold))
-        self.log("val_loss", self.loss(logits, self.labels), prog_bar=True)
-        self.log("val_auc", float(roc_auc_score(labels, probabilities)), prog_bar=True)
-        self.log("val_mcc", mcc, prog_bar=True)
+        """AUC, loss, and the best MCC over thresholds (the winner's first-stage metric).
+
+        Raises:
+            TrainingError: a logit is not finite.
+        """
+        numbers, labels, logits = map(torch.cat, zip(*self._of_all_ranks(), strict=True))
+        order = torch.argsort(numbers)
+        labels, logits = labels[order], logits[order]
+        if not torch.isfinite(logits).all():
+            n_broken = int((~torch.isfinite(logits)).sum())
+            raise TrainingError(
+                f"{n_broken} of {len(logits)} validation logits are not finite. "
+                + self._not_finite(float("nan"), self.recipe.sampler.batches_per_epoch - 1)
+            )
+        self.labels = labels.numpy()
+        self.probabilities = torch.sigmoid(logits.double()).numpy()
+        threshold = best_mcc_threshold(self.labels, self.probabilities).threshold
+        loss = weighted_loss(BinaryCrossEntropy(), logits, labels.float(), torch.ones_like(logits))
+        self.log("val_loss", loss.item())
+        self.log("val_auc", float(roc_auc_score(self.labels, self.probabilities)))
+        self.log("val_mcc", float(matthews_corrcoef(self.labels, self.probabilities >= threshold)))
         self.log("threshold", threshold)
 
+    def _of_all_ranks(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        if self.trainer.world_size == 1:
+            return self.validated
+        gathered: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(gathered, self.validated)
+        return [part for parts in gathered for part in parts]
+
+    def on_train_epoch_end(self) -> None:
+        """Let a plateau see the epoch, before its checkpoint is written: Lightning would after."""
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(self.trainer.callback_metrics[MONITORS[self.recipe.validation.metric]])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """All schedules but a plateau, which has been stepped."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
     def configure_optimizers(self) -> Any:
-        """AdamW, an epoch of warm-up, then a cosine to zero."""
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": self.recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=self.recipe.learning_rate,
-        )
-        warmup = self.recipe.batches_per_epoch
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / warmup
-            progress = (step - warmup) / max(self.n_steps - warmup, 1)
-            return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        """See `optimizers`."""
+        optimizer = make_optimizer(self.model, self.recipe.optimizer)
+        monitor = MONITORS[self.recipe.validation.metric]
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": make_schedule(optimizer, self.recipe, monitor),
         }

@@ -1,123 +1,505 @@
-"""Recipes: everything that decides a training run, as data."""
+"""Recipes: everything that decides a training run, as data (read without torch)."""
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stallscan.augment.evaluation import Preprocessing
 from stallscan.errors import OptionError
 
+# The classes of this file have a field `name` where a recipe chooses one of several: only the keys
+# of the one that it chose can be given.
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """A way to train one network.
+class Model:
+    """The network.
 
     Attributes:
-        architecture: registry name of the network.
-        model_options: arguments of `stallscan.models.create_model`.
-        preprocessing: Volume → network input.
-        augmentation: preset of `stallscan.augment` for training samples; None shows them as they
-            are.
-        phantom: preset of the phantoms that it trains on, `stallscan.simulate.PRESETS`.
-        validation_phantom: preset of those that it is validated on.
-        batch_size: samples in a batch.
-        batches_per_epoch: an epoch is a number of batches, for the phantom is endless.
-        max_epochs: end of the cosine schedule.
-        patience: epochs without a better validation AUC after which training stops.
-        stalled_share: probability that a training sample is stalled.
-        n_validation: validation ROIs, half of them stalled.
-        learning_rate: peak, after one epoch of warm-up.
-        weight_decay: AdamW's.
-        label_smoothing: distance of the targets from 0 and 1.
+        architecture: registry name, see `stallscan models`.
+        pretrained: first weights: ``imagenet``, a file, or null for random ones.
+        inflate: how 2D weights become 3D ones: average or center.
+        options: further arguments of `create_model`; ``in_channels`` follows from the input.
     """
 
     architecture: str
-    model_options: dict[str, Any] = field(default_factory=dict)
-    preprocessing: Preprocessing
-    augmentation: str | None = "mirror3"
-    phantom: str = "randomised"
-    validation_phantom: str = "clogloss"
-    batch_size: int = 16
-    batches_per_epoch: int = 40
-    max_epochs: int = 50
-    patience: int = 12
-    stalled_share: float = 0.5
-    n_validation: int = 400
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.02
+    pretrained: str | None = None
+    inflate: str = "average"
+    options: dict[str, Any] = field(default_factory=dict)
 
-
-RECIPES: dict[str, Recipe] = {
-    # Half an hour on two cores: a ResNet18-3D of quarter width on grey, change and outline mask.
-    "cpu-small": Recipe(
-        architecture="resnet18",
-        model_options={"in_channels": 3, "width": 0.25, "dropout": 0.1},
-        preprocessing=Preprocessing(size=(48, 64, 64)),
-        phantom="clogloss",  # of the randomised one so small a network learns next to nothing
-    ),
-    # Two steps of a tiny network: proves that an installation can train.
-    "smoke": Recipe(
-        architecture="resnet18",
-        model_options={"in_channels": 3, "width": 0.0625, "dropout": 0.2},
-        preprocessing=Preprocessing(size=(16, 32, 32)),
-        batch_size=4,
-        batches_per_epoch=2,
-        max_epochs=2,
-        n_validation=8,
-    ),
-}
+    def __post_init__(self) -> None:
+        taken = sorted({"in_channels", "num_classes", "pretrained", "inflate"} & set(self.options))
+        if taken:
+            raise OptionError(
+                f"options has {', '.join(taken)}, which follow from input.channels, the task and "
+                "the keys beside options; leave them out"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainOptions:
-    """Options of `stallscan train`."""
+class Input:
+    """Volume → network input, see `stallscan.augment.Preprocessing`.
 
-    recipe: str = "cpu-small"
-    """Name of the recipe."""
-    seed: int = 0
-    """Decides the initial weights and every sample."""
-    max_epochs: int | None = None
-    """Stop earlier (or later) than the recipe does."""
-    start: Path | None = None
-    """Checkpoint folder whose weights are the first ones; random ones by default."""
-    workers: int = 2
-    """Processes that make samples; 0 makes them in the training process."""
-    device: str = "auto"
-    """Lightning accelerator: auto, cpu, gpu."""
-    fold: int = 0
-    """Of labelled videos: the fold that validates, from 0."""
-    n_folds: int = 5
-    """Of labelled videos: how many folds, stratified by label."""
+    Attributes:
+        size: ``(z, y, x)``; null for z keeps every video's own depth.
+        channels: what the network sees.
+    """
+
+    size: tuple[int | None, int, int]
+    channels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if self.recipe not in RECIPES:
-            close = difflib.get_close_matches(self.recipe, RECIPES, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
+        try:
+            self.preprocessing()
+        except ValueError as error:
+            raise OptionError(str(error)) from None
+
+    def preprocessing(self) -> Preprocessing:
+        """The function of it."""
+        return Preprocessing(size=self.size, channels=self.channels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How training samples are changed.
+
+    Attributes:
+        preset: of `stallscan.augment.PRESETS`.
+        resize: resize to the input's size in its midst, as the paper does; else afterwards.
+        legacy: the published code's statistics of noise and gamma.
+        device: whether the training device carries it out, and workers only read and draw; auto:
+            where that is a GPU.
+    """
+
+    preset: str
+    resize: bool = True
+    legacy: bool = False
+    device: Literal[True, False, "auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """What is learnt from.
+
+    Attributes:
+        phantom: preset of the phantoms, where the endless set is trained on.
+        region: outline, or full for whole frames.
+        subset: of labelled videos: full, micro or nano.
+        tier1: of these only what experts or a sure crowd labelled.
+        max_flowing: of these at most so many flowing ones, drawn by the folds' seed.
+        target: the label, or the crowd's score as a soft target where no expert looked.
+        reliability: weigh each video by how often labels like its own were right.
+    """
+
+    phantom: str = "clogloss"
+    region: Literal["outline", "full"] = "outline"
+    subset: Literal["full", "micro", "nano"] = "full"
+    tier1: bool = False
+    max_flowing: int | None = None
+    target: Literal["label", "crowd"] = "label"
+    reliability: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("max_flowing", self.max_flowing, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Batches, drawn anew in every epoch.
+
+    Attributes:
+        batch_size: samples that pass through the network at once.
+        batches_per_epoch: an epoch is a number of batches.
+        stalled_share: probability that a sample is stalled; null: as in the data.
+        by_project: draw a project first, each with the same chance, then a video of it.
+    """
+
+    batch_size: int = 16
+    batches_per_epoch: int = 40
+    stalled_share: float | None = 0.5
+    by_project: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("batches_per_epoch", self.batches_per_epoch, 1)
+        _between("stalled_share", self.stalled_share, 0, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What an epoch is judged by.
+
+    Attributes:
+        flowing_per_stalled: 1, 4 or 10, say; null: natural prevalence (of labelled videos: all of
+            the fold; of phantoms: the competition's 0.33 %).
+        metric: auc, mcc (the best over thresholds) or loss.
+        n: phantoms in all; of labelled videos a fold decides.
+        phantom: preset of those.
+    """
+
+    flowing_per_stalled: float | None = 1.0
+    metric: Literal["auc", "mcc", "loss"] = "auc"
+    n: int = 400
+    phantom: str = "clogloss"
+
+    def __post_init__(self) -> None:
+        _at_least("n", self.n, 2)
+        if self.flowing_per_stalled is not None and not self.flowing_per_stalled > 0:
             raise OptionError(
-                f"--recipe {self.recipe!r} is unknown; {hint}choose from {', '.join(RECIPES)}"
+                f"flowing_per_stalled is {self.flowing_per_stalled}, allowed are numbers above 0, "
+                "and null for natural prevalence"
             )
-        if not 0 <= self.seed < 2**31:  # with the step's number it must fit torch's 64 bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folds:
+    """How labelled videos are dealt out; the whole table is, before any subset is taken.
+
+    Attributes:
+        n: how many.
+        by: stratified (by project and label), project (each whole in one fold), or plain.
+        seed: of the shuffle.
+    """
+
+    n: int = 5
+    by: Literal["stratified", "project", "plain"] = "stratified"
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        _at_least("n", self.n, 2)
+        _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinaryCrossEntropy:
+    """The paper's loss.
+
+    Attributes:
+        label_smoothing: distance of the targets from 0 and 1.
+    """
+
+    name: Literal["bce"] = "bce"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _between("label_smoothing", self.label_smoothing, 0, 0.49)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneralizedCrossEntropy:
+    """``(1 - p^q) / q`` of the probability p given to the label (Zhang and Sabuncu, 2018).
+
+    Between cross-entropy (q → 0) and the mean absolute error (q = 1), which label noise hardly
+    moves: a sample that the network is sure is labelled wrongly pulls little.
+
+    Attributes:
+        q: 0 to 1, without 0.
+    """
+
+    name: Literal["gce"] = "gce"
+    q: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not 0 < self.q <= 1:
+            raise OptionError(f"q is {self.q}, allowed are numbers above 0, up to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Optimizer:
+    """What all optimisers have.
+
+    Attributes:
+        lr: the largest learning rate.
+        weight_decay: of weights; biases and norms do not decay.
+        accumulate: batches whose gradients make one step, over all devices.
+        clip: largest norm of the gradient; null: any.
+    """
+
+    lr: float
+    weight_decay: float = 0.0
+    accumulate: int = 1
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise OptionError(f"lr is {self.lr}, allowed are numbers above 0")
+        _at_least("weight_decay", self.weight_decay, 0)
+        _at_least("accumulate", self.accumulate, 1)
+        if self.clip is not None and not self.clip > 0:
+            raise OptionError(f"clip is {self.clip}, allowed are numbers above 0, and null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adam(_Optimizer):
+    """Adam; weight decay is L2."""
+
+    name: Literal["adam"] = "adam"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay."""
+
+    name: Literal["adamw"] = "adamw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sgd(_Optimizer):
+    """Stochastic gradient descent.
+
+    Attributes:
+        momentum: Nesterov's.
+    """
+
+    name: Literal["sgd"] = "sgd"
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        super(Sgd, self).__post_init__()
+        if not 0 <= self.momentum < 1:
+            raise OptionError(f"momentum is {self.momentum}, allowed are 0 up to, not with, 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """The learning rate stays."""
+
+    name: Literal["constant"] = "constant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau:
+    """The learning rate falls when validation does not get better (the winner's).
+
+    Attributes:
+        factor: by which it is multiplied.
+        patience: after so many epochs without gain (as Keras counts them).
+    """
+
+    name: Literal["plateau"] = "plateau"
+    factor: float
+    patience: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.factor < 1:
+            raise OptionError(f"factor is {self.factor}, allowed are numbers between 0 and 1")
+        _at_least("patience", self.patience, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosine:
+    """Linear warm-up, then a cosine to zero at the last epoch.
+
+    Attributes:
+        warmup_epochs: length of the warm-up.
+    """
+
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least("warmup_epochs", self.warmup_epochs, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cyclic:
+    """Cosines from the full rate to zero, one after another; a snapshot at the end of each.
+
+    The snapshots become an ensemble (the second place's; Huang et al., 2017).
+
+    Attributes:
+        cycles: how many, of equal length.
+    """
+
+    name: Literal["cyclic"] = "cyclic"
+    cycles: int = 5
+
+    def __post_init__(self) -> None:
+        _at_least("cycles", self.cycles, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """When training ends.
+
+    Attributes:
+        max_epochs: at the latest.
+        patience: epochs without a better validation; null: only then.
+    """
+
+    max_epochs: int = 50
+    patience: int | None = 12
+
+    def __post_init__(self) -> None:
+        _at_least("max_epochs", self.max_epochs, 1)
+        _at_least("patience", self.patience, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """How numbers are computed.
+
+    Attributes:
+        precision: float32, bf16, fp16, or auto: bf16 on a GPU that has it, else float32.
+        channels_last: lay channels out last in memory, which convolutions are faster with.
+        ema: decay of an exponential moving average of the weights, which is what is validated and
+            kept; null: none.
+    """
+
+    precision: Literal["float32", "bf16", "fp16", "auto"] = "float32"
+    channels_last: bool = True
+    ema: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise OptionError(f"ema is {self.ema}, allowed are numbers between 0 and 1, and null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A way to train one network; `stallscan.training.load_recipe` reads it from a file.
+
+    Attributes:
+        name: of the file.
+        about: what it is, in a sentence.
+        start: where the first weights come from: another recipe, whose run must be given; ``any``
+            run; ``default``, the model in the box; null: the model's own first weights.
+        model: the network; null: the start's.
+        input: what it sees; null: the start's.
+        augmentation: null shows samples as they are.
+        data: what is learnt from.
+        sampler: batches.
+        validation: what an epoch is judged by.
+        folds: of labelled videos.
+        loss: what is minimised.
+        optimizer: by what.
+        schedule: of the learning rate.
+        stop: when it ends.
+        engine: how it is computed.
+    """
+
+    name: str
+    about: str
+    start: str | None = None
+    model: Model | None = None
+    input: Input | None = None
+    augmentation: Augmentation | None = None
+    data: Data = field(default_factory=Data)
+    sampler: Sampler = field(default_factory=Sampler)
+    validation: Validation = field(default_factory=Validation)
+    folds: Folds = field(default_factory=Folds)
+    loss: BinaryCrossEntropy | GeneralizedCrossEntropy = field(default_factory=BinaryCrossEntropy)
+    optimizer: AdamW | Adam | Sgd
+    schedule: Cosine | Plateau | Cyclic | Constant = field(default_factory=Cosine)
+    stop: Stop = field(default_factory=Stop)
+    engine: Engine = field(default_factory=Engine)
+
+    def __post_init__(self) -> None:
+        if self.start is None and (self.model is None or self.input is None):
+            raise OptionError("model and input are missing; add them, or start from a checkpoint")
+        if isinstance(self.schedule, Cyclic):
+            epochs, cycles = self.stop.max_epochs, self.schedule.cycles
+            if epochs % cycles:
+                raise OptionError(
+                    f"stop.max_epochs is {epochs}, which {cycles} cycles do not divide; set a "
+                    "multiple of schedule.cycles"
+                )
+            if self.stop.patience is not None:
+                raise OptionError(
+                    f"stop.patience is {self.stop.patience}, but every cycle has to end; set it "
+                    "to null, or choose another schedule"
+                )
+            if self.engine.ema is not None:
+                raise OptionError(
+                    f"engine.ema is {self.engine.ema}, but snapshots are of the weights "
+                    "themselves; set it to null, or choose another schedule"
+                )
+        native = self.input is not None and self.input.size[0] is None
+        if native and self.augmentation is not None and self.augmentation.resize:
             raise OptionError(
-                f"--seed is {self.seed}, allowed are 0 to {2**31 - 1}; choose another"
+                "augmentation.resize is true, but videos keep their own depth; set it to false, "
+                "and they are resized within the plane afterwards"
             )
-        if self.n_folds < 2:
-            raise OptionError(f"--n-folds is {self.n_folds}, allowed are 2 and above; 5 is usual")
-        if not 0 <= self.fold < self.n_folds:
+        if native and self.sampler.batch_size > 1:
             raise OptionError(
-                f"--fold is {self.fold}, allowed are 0 to {self.n_folds - 1} for {self.n_folds} "
-                "folds; choose one"
+                f"sampler.batch_size is {self.sampler.batch_size}, but videos of their own depth "
+                "make no batch; set it to 1, and optimizer.accumulate to what the batch was"
             )
-        if self.max_epochs is not None and self.max_epochs < 1:
-            raise OptionError(
-                f"--max-epochs is {self.max_epochs}, allowed are 1 and above; leave it out to "
-                "follow the recipe"
-            )
-        if self.workers < 0:
-            raise OptionError(
-                f"--workers is {self.workers}, allowed are 0 and above; 0 renders in the training "
-                "process"
-            )
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Arguments of `create_model`, name and all."""
+        model, channels = self.must_model, self.must_input.channels
+        return {
+            "name": model.architecture,
+            "pretrained": model.pretrained,
+            "inflate": model.inflate,
+            "in_channels": len(channels),
+            **model.options,
+        }
+
+    @property
+    def must_model(self) -> Model:
+        """The network, once a start has been asked for it."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def must_input(self) -> Input:
+        """What the network sees, once a start has been asked for it."""
+        assert self.input is not None
+        return self.input
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a file says it, with all defaults."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One network of an ensemble, trained once for each of its folds.
+
+    Attributes:
+        recipe: its name.
+        name: of its folder; the recipe's by default.
+        set: keys of the recipe that differ: ``{model.architecture: densenet169}``.
+        folds: which of its folds are trained; null: all.
+    """
+
+    recipe: str
+    name: str | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+    folds: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleRecipe:
+    """Several networks, averaged.
+
+    Attributes:
+        name: of the file.
+        about: what it is, in a sentence.
+        members: the networks.
+        combine: mean of probabilities, or of logits.
+    """
+
+    name: str
+    about: str
+    members: tuple[Member, ...]
+    combine: Literal["probability", "logit"] = "probability"
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise OptionError("members is empty; name at least one recipe")
+
+
+def _at_least(name: str, value: float | None, least: float) -> None:
+    if value is not None and value < least:
+        raise OptionError(f"{name} is {value:g}, allowed are {least:g} and above")
+
+
+def _between(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise OptionError(f"{name} is {value:g}, allowed are {low:g} to {high:g}")

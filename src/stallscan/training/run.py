@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import logging
-import platform
-import warnings
+import errno
+import json
 from pathlib import Path
 from typing import Any, Protocol
 
-import lightning
-import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from torch.utils.data import DataLoader, TensorDataset
 
-from stallscan.augment.presets import preset
-from stallscan.augment.registry import to_yaml
-from stallscan.errors import OptionError
+from stallscan.errors import OptionError, TrainingError
 from stallscan.manifest import Manifest, State, open_output
-from stallscan.models.card import ModelCard
-from stallscan.models.checkpoint import load_checkpoint, save_checkpoint
 from stallscan.models.footprint import require_memory_for
 from stallscan.models.memory import available_memory
-from stallscan.models.options import without_first_weights
-from stallscan.training.history import History
-from stallscan.training.module import StallModule
+from stallscan.models.registry import create_model
+from stallscan.training.devices import Devices, resolve_devices, with_device
+from stallscan.training.engine import Run, fit
+from stallscan.training.export import export
+from stallscan.training.optimizers import STATES
+from stallscan.training.options import TrainOptions
 from stallscan.training.phantom_data import Phantom
-from stallscan.training.recipe import RECIPES, Recipe, TrainOptions
-from stallscan.training.samples import (
-    BalancedSampler,
-    TrainingSet,
-    load_all,
-    safe_to_fork,
-    worker_setup,
-)
+from stallscan.training.recipe import Recipe
+from stallscan.training.recipe_files import to_yaml
+from stallscan.training.samples import TrainingSet, augmentation_of
+from stallscan.training.start import check_fold, resolve_start
 
-log = logging.getLogger(__name__)
+TYPICAL_DEPTH = 64
+"""Slices by which memory is judged where every video keeps its own depth (median of the
+competition's videos: 56)."""
+
+# Of the system's errors, those of a disk that takes no more.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 class DataSource(Protocol):
     """Where a run's training set comes from."""
+
+    @property
+    def fold(self) -> int:
+        """The fold that is held out."""
+
+    def of_fold(self, fold: int) -> DataSource:
+        """The same, another fold held out."""
+
+    def sharing(self, folder: Path) -> DataSource:
+        """The same for several runs; what they can share is made once, in a folder."""
 
     def identity(self) -> dict[str, Any]:
         """What decides the samples, for the record of the run."""
@@ -56,7 +59,8 @@ _PHANTOM = Phantom()
 
 def train(
     run_dir: Path,
-    options: TrainOptions,
+    recipe: Recipe,
+    options: TrainOptions | None = None,
     *,
     source: DataSource = _PHANTOM,
     overwrite: bool = False,
@@ -65,9 +69,10 @@ def train(
     """Train a recipe; a killed run goes on from its last epoch.
 
     Args:
-        run_dir: becomes a checkpoint folder, with history.csv, curves.png, validation.csv and
-            augmentation.yaml.
-        options: recipe, seed, length.
+        run_dir: becomes a checkpoint folder (of snapshots, an ensemble folder), with recipe.yaml,
+            history.csv, curves.png, validation.csv and, if TensorBoard is installed, its log.
+        recipe: what is trained, and how; see `stallscan.training.load_recipe`.
+        options: seed, start, devices.
         source: where the samples come from: the phantom, or `stallscan.training.Videos`.
         overwrite: start anew over an existing run.
         progress: show a progress bar.
@@ -77,191 +82,93 @@ def train(
 
     Raises:
         OutputConflictError: the folder belongs to another run.
-        TrainingError: the loss is not finite.
+        OptionError: recipe, start, data and devices do not fit together.
+        TrainingError: the loss is not finite, or the disk is full.
         InputError: what the source reads is missing or damaged.
     """
-    recipe = RECIPES[options.recipe]
-    if options.max_epochs is not None:
-        recipe = dataclasses.replace(recipe, max_epochs=options.max_epochs)
-    if options.start is not None:
-        model_options = without_first_weights(recipe.model_options)
-        recipe = dataclasses.replace(recipe, model_options=model_options)
+    options = options or TrainOptions()
+    recipe, start = resolve_start(recipe, options.start, source.fold)
+    devices = resolve_devices(recipe, options)
     identity = {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": {key: one for key, one in recipe.to_dict().items() if key != "about"},
         "seed": options.seed,
         **source.identity(),
+        **({"start": start.digest} if start else {}),
     }
-    if options.start is not None:
-        identity["start"] = _check_start(options.start, recipe)
-    with open_output(run_dir, command="train", options=identity, overwrite=overwrite) as run:
-        if run.state is State.COMPLETE:
+    _check_fit(recipe, devices)
+    run = Run(
+        run_dir=run_dir,
+        recipe=with_device(recipe, devices),
+        options=options,
+        start=start,
+        devices=devices,
+    )
+    if not devices.is_first:  # another process has opened the output
+        if _is_complete(run_dir):
             return run_dir
-        data = source.open(run_dir, recipe, options.seed)
-        with safe_to_fork():
-            _fit(run_dir, data, recipe, options, run, progress)
+        fit(run, _shared(source).open(run_dir, run.recipe, options.seed), progress=False)
+        return run_dir
+    with open_output(run_dir, command="train", options=identity, overwrite=overwrite) as manifest:
+        if manifest.state is State.COMPLETE:
+            return run_dir
+        try:
+            _train(run, _shared(source) if devices.n_ranks > 1 else source, manifest, progress)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise TrainingError(
+                f"{run_dir}: cannot be written ({error.strerror or error}); free some space and "
+                "give the same command, which goes on from the last whole epoch in checkpoints/"
+            ) from error
     return run_dir
 
 
-def _check_start(start: Path, recipe: Recipe) -> str:
-    """Digest of the first weights.
-
-    Raises:
-        CheckpointError: no checkpoint folder.
-        OptionError: another architecture than the recipe's.
-    """
-    card = load_checkpoint(start)[1]
-    found, needed = (card.architecture, card.options), (recipe.architecture, recipe.model_options)
-    if found != needed:
-        raise OptionError(
-            f"--start {start}: is {found[0]} with {found[1]}, the recipe needs {needed[0]} with "
-            f"{needed[1]}; give weights of the same architecture, or leave it out"
-        )
-    return hashlib.sha256((start / "weights.safetensors").read_bytes()).hexdigest()
-
-
-def _fit(
-    run_dir: Path,
-    data: TrainingSet,
-    recipe: Recipe,
-    options: TrainOptions,
-    run: Manifest,
-    progress: bool,
-) -> None:
-    # Lightning advises on worker counts and empty loggers; our options decide those.
-    warnings.filterwarnings("ignore", module="lightning")
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.manual_seed(options.seed)
-    sampler = BalancedSampler(
-        options.seed, recipe.batch_size * recipe.batches_per_epoch, recipe.stalled_share
-    )
-    loader: DataLoader[object] = DataLoader(
-        data.dataset,
-        batch_size=recipe.batch_size,
-        sampler=sampler,
-        num_workers=options.workers,
-        persistent_workers=options.workers > 0,
-        worker_init_fn=worker_setup(),
-    )
-    log.info("preparing %d validation ROIs", len(data.validation))
-    validation = _validation_loader(data, recipe, options.workers)
-    checkpoints_dir = run_dir / "checkpoints"
-    callbacks: list[lightning.Callback] = [
-        ModelCheckpoint(
-            checkpoints_dir,
-            filename="best",
-            monitor="val_auc",
-            mode="max",
-            enable_version_counter=False,
-        ),
-        # Each epoch's, for a killed run to go on from: save_last would keep that of the best only.
-        ModelCheckpoint(checkpoints_dir, filename="last", enable_version_counter=False),
-        EarlyStopping("val_auc", mode="max", patience=recipe.patience),
-        History(run_dir),
-    ]
-    if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=1))
-    trainer = lightning.Trainer(
-        accelerator=options.device,
-        devices=1,
-        max_epochs=recipe.max_epochs,
-        callbacks=callbacks,
-        logger=False,
-        enable_model_summary=False,
-        enable_progress_bar=progress,
-        num_sanity_val_steps=0,
-        gradient_clip_val=1.0,
-        default_root_dir=run_dir,
-    )
-    module = StallModule(recipe, options.seed)
-    require_memory_for(
-        module.model,
-        recipe.preprocessing.size,
-        recipe.batch_size,
-        training=True,
-        optimizer_states=2,  # AdamW's
-        limit=available_memory(trainer.strategy.root_device),
-    )
-    if options.start is not None:
-        start = load_checkpoint(options.start)[0]
-        module.model.load_state_dict(start.state_dict())
-        module.model.pretrained = start.pretrained
-    last = checkpoints_dir / "last.ckpt"
-    if last.exists():
-        log.info("resuming from %s", last)
-    resumed = str(last) if last.exists() else None
-    trainer.fit(module, loader, validation, ckpt_path=resumed, weights_only=True)
-    state = torch.load(checkpoints_dir / "best.ckpt", weights_only=True, map_location="cpu")
-    module.load_state_dict(state["state_dict"])
-    trainer.validate(module, validation, verbose=False)
+def _train(run: Run, source: DataSource, manifest: Manifest, progress: bool) -> None:
+    """Fit, predict what was held out, and write the checkpoint folder."""
+    recipe, run_dir = run.recipe, run.run_dir
+    data = source.open(run_dir, recipe, run.options.seed)
+    if run.start is not None:
+        check_fold(run.start, recipe, data.description.get("fold"))
+    (run_dir / "recipe.yaml").write_text(to_yaml(recipe.to_dict()), encoding="utf-8")
+    module, kept = fit(run, data, progress=progress)
     # Of all starts, for the history outlives a kill.
     hours = float(pd.read_csv(run_dir / "history.csv")["seconds"].sum()) / 3600
-    _export(run_dir, module, data, recipe, options, epoch=int(state["epoch"]), hours=hours)
-    run.complete(exit_code=0, hours=round(hours, 3))
+    export(run, module, kept, data, hours)
+    manifest.complete(exit_code=0, hours=round(hours, 3))
 
 
-def _validation_loader(
-    data: TrainingSet, recipe: Recipe, workers: int
-) -> DataLoader[tuple[torch.Tensor, ...]]:
-    """The fixed validation set, made once; float16 halves its memory."""
-    batches = load_all(data.dataset, data.validation, workers, recipe.batch_size)
-    inputs, labels = zip(*((inputs.half(), labels) for inputs, labels in batches), strict=True)
-    return DataLoader(
-        TensorDataset(torch.cat(inputs), torch.cat(labels)), batch_size=recipe.batch_size
+def _check_fit(recipe: Recipe, devices: Devices) -> None:
+    """Refuse before anything is read what the network or the memory cannot take."""
+    augmentation_of(recipe)
+    arguments = {**recipe.network, "pretrained": None}
+    with torch.device("meta"):
+        model = create_model(arguments.pop("name"), **arguments)
+    depth, height, width = recipe.must_input.size
+    require_memory_for(
+        model,
+        (depth or TYPICAL_DEPTH, height, width),
+        recipe.sampler.batch_size,
+        training=True,
+        optimizer_states=STATES[type(recipe.optimizer)],
+        limit=available_memory(devices.accelerator),
     )
 
 
-def _export(
-    run_dir: Path,
-    module: StallModule,
-    data: TrainingSet,
-    recipe: Recipe,
-    options: TrainOptions,
-    *,
-    epoch: int,
-    hours: float,
-) -> None:
-    """Write the best epoch's network as a checkpoint folder, and its validation predictions."""
-    metrics = {
-        name: round(float(value), 4)
-        for name, value in module.trainer.callback_metrics.items()
-        if name.startswith("val_") or name == "threshold"
-    }
-    threshold = metrics.pop("threshold")
-    card = ModelCard(
-        name=run_dir.name,
-        architecture=recipe.architecture,
-        options=recipe.model_options,
-        preprocessing=dataclasses.asdict(recipe.preprocessing),
-        threshold=threshold,
-        metrics={
-            "validation": metrics
-            | {"n": len(module.labels), "stalled": round(float(module.labels.mean()), 4)}
-        },
-        training={
-            **data.description,
-            "recipe": options.recipe,
-            "augmentation": recipe.augmentation,
-            "seed": options.seed,
-            **({"start": options.start.name} if options.start else {}),
-            "best_epoch": epoch,
-            "samples": (epoch + 1) * recipe.batch_size * recipe.batches_per_epoch,
-            "hours": round(hours, 3),
-        },
-        versions={
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "lightning": lightning.__version__,
-            "numpy": np.__version__,
-        },
-        notes=data.notes,
-    )
-    save_checkpoint(module.model, card, run_dir)
-    if recipe.augmentation is not None:
-        (run_dir / "augmentation.yaml").write_text(to_yaml(preset(recipe.augmentation)))
-    pd.DataFrame(
-        {
-            "index": range(len(module.labels)),
-            "label": module.labels.int().numpy(),
-            "probability": module.probabilities.numpy().round(5),
-        }
-    ).to_csv(run_dir / "validation.csv", index=False)
+def _is_complete(run_dir: Path) -> bool:
+    path = run_dir / "run.json"
+    return path.exists() and json.loads(path.read_text())["state"] == State.COMPLETE
+
+
+def _shared(source: DataSource) -> DataSource:
+    """Refuse what several processes would each extract."""
+    data = getattr(source, "data", None)
+    if data is None:
+        return source
+    from stallscan.data.store import is_store
+
+    if not is_store(data):
+        raise OptionError(
+            f"{data}: several devices read from a ROI store; run `stallscan extract {data} --out "
+            "rois.lmdb` first and train on that"
+        )
+    return source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
@@ -10,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from stallscan.augment.presets import preset
-from stallscan.errors import TableError, TrainingError
+from stallscan.errors import OptionError, TrainingError
 from stallscan.training.recipe import Recipe
 from stallscan.training.samples import (
+    TRAIN_STREAM,
     VALIDATION_STREAM,
+    Preparation,
+    Sample,
     SampleKey,
     TrainingSet,
-    network_input,
 )
-from stallscan.types import Label
+from stallscan.training.video_table import read_video_table
+from stallscan.types import Label, Size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NOTES = "Validated on one fold of its own data set alone; not a medical device."
+ROIS = "rois.lmdb"
+"""The store of what had to be extracted."""
 
-Labelled = tuple[str, Label]
-"""Name in the store, and label."""
+NOTES = "Validated on one fold of its own data set alone; not a medical device."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +46,28 @@ class Videos:
     Attributes:
         data: a ROI store, a folder of videos, or a data set, whose train/ is meant.
         labels: table of labels.
-        fold: the fold that validates, from 0.
-        n_folds: how many there are, stratified by label, and by project where that is known.
+        metadata: table of projects, crowd scores, tiers and subsets; None: there is none.
+        fold: the fold that validates, from 0; the recipe says how many there are.
         workers: processes that extract.
+        rois_dir: where extracted ROIs go; None: into the run's folder.
         progress: called with (videos done, videos in all) while ROIs are extracted.
     """
 
     data: Path
     labels: Path
+    metadata: Path | None = None
     fold: int = 0
-    n_folds: int = 5
     workers: int = 2
+    rois_dir: Path | None = None
     progress: Callable[[int, int], None] | None = None
+
+    def of_fold(self, fold: int) -> Videos:
+        """The same with another fold for validation."""
+        return dataclasses.replace(self, fold=fold)
+
+    def sharing(self, folder: Path) -> Videos:
+        """The same for several runs, whose ROIs are extracted once, into a folder."""
+        return dataclasses.replace(self, rois_dir=folder)
 
     def identity(self) -> dict[str, Any]:
         """What decides the samples beside recipe and seed."""
@@ -68,11 +79,11 @@ class Videos:
         else:
             paths = find_videos([self._folder])
             found = f"{len(paths)} videos, sha256 {fingerprint(paths)}"
-        content = self.labels.read_bytes() if self.labels.is_file() else b""
         return {
             "data": found,
-            "labels": f"sha256 {hashlib.sha256(content).hexdigest()[:16]}",
-            "fold": f"{self.fold} of {self.n_folds}",
+            "labels": _digest(self.labels),
+            "metadata": None if self.metadata is None else _digest(self.metadata),
+            "fold": self.fold,
         }
 
     def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
@@ -80,143 +91,173 @@ class Videos:
 
         Raises:
             InputError: labels and videos do not match, or the store is damaged or incomplete.
+            OptionError: fewer videos of a label than folds, or no such fold.
             TrainingError: too few videos have a ROI.
         """
-        from stallscan.data.folds import assign_folds
-        from stallscan.data.matching import match_videos
         from stallscan.data.store import RoiStore
-        from stallscan.data.tables import only_decided, read_labels
 
-        store = RoiStore(self._store(run_dir))
-        labels = read_labels(self.labels, undecidable=True)
-        labelled = set(labels["filename"])
-        # A store may hold test videos, too; a label without a video is an error all the same.
-        table = match_videos([name for name in store.names if name in labelled], labels)
-        n_unlabelled = len(store) - len(table)
-        if n_unlabelled:
-            log.info("%s: %d videos have no label", store.path, n_unlabelled)
-        n_undecidable = int(table["stalled"].isna().sum())
-        if n_undecidable:
-            log.warning(
-                "%s: %d of %d labels are empty (undecidable); their videos are left out",
-                self.labels,
-                n_undecidable,
-                len(table),
+        if self.fold >= recipe.folds.n:
+            raise OptionError(
+                f"--folds is {self.fold}, allowed are 0 to {recipe.folds.n - 1} for "
+                f"{recipe.folds.n} folds; choose one"
             )
-        table, strata = self._with_projects(only_decided(table))
-        folds = assign_folds(table, n_folds=self.n_folds)
+        store = RoiStore(self._store(run_dir, recipe))
+        _check_region(store, recipe)
+        table, strata = read_video_table(self.labels, self.metadata, store, recipe)
         usable = np.array([store.summary(name).status != "failed" for name in table["filename"]])
         n_failed = int((~usable).sum())
         if n_failed:
             log.warning("%s: %d of %d videos have no ROI", store.path, n_failed, len(table))
-
-        def part(chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> list[Labelled]:
-            rows = table[chosen & usable]
-            labels = (Label(int(label)) for label in rows["stalled"])
-            return list(zip(rows["filename"], labels, strict=True))
-
-        training, validation = part(folds != self.fold), part(folds == self.fold)
-        for name, members in (("training", training), ("validation", validation)):
+        held_out = (table["fold"] == self.fold).to_numpy()
+        parts = {"training": table[usable & ~held_out], "validation": table[usable & held_out]}
+        for name, members in parts.items():
             for label in Label:
-                if not any(found is label for _, found in members):
+                if not (members["stalled"] == label).any():
                     raise TrainingError(
                         f"{store.path}: no {label.word} video for {name} in fold {self.fold} of "
-                        f"{self.n_folds} ({n_failed} of {len(table)} videos have no ROI); choose "
+                        f"{recipe.folds.n} ({n_failed} of {len(table)} videos have no ROI); choose "
                         "another fold, fewer folds, or label more videos"
                     )
+        training, validation = parts["training"], parts["validation"]
+        keys = [
+            SampleKey(VALIDATION_STREAM, 0, number, Label(int(stalled)))
+            for number, stalled in enumerate(validation["stalled"])
+        ]
         return TrainingSet(
-            dataset=StoreRois(store, training, validation, seed, recipe),
-            validation=[
-                SampleKey(VALIDATION_STREAM, 0, index, label)
-                for index, (_, label) in enumerate(validation)
-            ],
+            dataset=StoreRois(store, training, validation["filename"].tolist(), seed, recipe),
+            natural_share=float(training["stalled"].mean()),
+            validation=_monitored(keys, recipe),
+            held_out=keys,
+            names=validation["filename"].tolist(),
             description={
                 "data": f"{len(table)} labelled videos",
                 "stalled": int(table["stalled"].sum()),
                 "without_roi": n_failed,
-                "undecidable": n_undecidable,
-                "fold": f"{self.fold} of {self.n_folds}, stratified by {strata}",
+                "fold": f"{self.fold} of {recipe.folds.n}, {strata}, seed {recipe.folds.seed}",
             },
             notes=NOTES,
         )
-
-    def _with_projects(self, table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-        """The labels with ``project_id``, where a data set's metadata tell it."""
-        from stallscan.data.dataset import find_table
-        from stallscan.data.metadata import read_metadata
-
-        path = find_table(self.data, "train_metadata") if self.data.is_dir() else None
-        if path is None:
-            return table, "label"
-        projects = read_metadata(path)[["filename", "project_id"]]
-        joined = table.merge(projects, on="filename", how="left", validate="one_to_one")
-        if joined["project_id"].isna().any():
-            name = joined.loc[joined["project_id"].isna(), "filename"].iloc[0]
-            raise TableError(
-                f"{path}: has no row for the labelled video {name}; add it, or remove the label"
-            )
-        return joined, "project and label"
 
     @property
     def _folder(self) -> Path:
         train = self.data / "train"
         return train if train.is_dir() else self.data
 
-    def _store(self, run_dir: Path) -> Path:
+    def _store(self, run_dir: Path, recipe: Recipe) -> Path:
         from stallscan.data.extract import ExtractOptions, extract_to_store
         from stallscan.data.store import is_store
         from stallscan.roi.options import RoiOptions
 
         if is_store(self.data):
             return self.data
-        path = run_dir / "rois.lmdb"
+        path = (self.rois_dir or run_dir) / ROIS
+        size = recipe.must_input.size
+        # Whole frames are large: what the network will never see is not stored.
+        shrink = recipe.data.region == "full" and size[0] is not None
         extract_to_store(
             [self._folder],
             path,
-            ExtractOptions(),
-            RoiOptions(),
+            ExtractOptions(size=Size(*size) if shrink else None),  # type: ignore[arg-type]
+            RoiOptions(roi=recipe.data.region),
             workers=max(self.workers, 1),
             progress=self.progress,
         )
         return path
 
 
-class StoreRois(Dataset[tuple[Tensor, Tensor]]):
+class StoreRois(Dataset[Sample]):
     """ROIs of a store; a training sample is drawn by its key among those of its label.
+
+    So the flowing ones, of which there are many more than an epoch shows, are drawn anew in each.
 
     Args:
         store: the ROIs.
-        training: names and labels to draw from.
-        validation: names and labels, taken by number.
+        training: columns filename, stalled, target, weight and, to draw projects first, project_id.
+        validation: names, taken by number.
         seed: of the run.
-        recipe: decides the augmentation and Volume → network input.
+        recipe: decides the draw, the augmentation and Volume → network input.
     """
 
     def __init__(
         self,
         store: RoiStore,
-        training: Sequence[Labelled],
-        validation: Sequence[Labelled],
+        training: pd.DataFrame,
+        validation: Sequence[str],
         seed: int,
         recipe: Recipe,
     ) -> None:
         self.store = store
-        self.names = {label: [name for name, of in training if of is label] for label in Label}
+        self.names = training["filename"].tolist()
+        self.targets = training["target"].to_numpy(np.float64)
+        self.weights = training["weight"].to_numpy(np.float64)
+        self.pools = {label: _pools(training, label, recipe) for label in Label}
         self.validation = list(validation)
         self.seed = seed
-        self.preprocessing = recipe.preprocessing
-        self.augmentation = preset(recipe.augmentation) if recipe.augmentation else None
+        self.prepare = Preparation(recipe)
 
-    def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
-        """``(c, z, y, x)`` float32 and the label, a float32 scalar."""
-        rng = np.random.default_rng((self.seed, key.stream, key.epoch, key.number))
+    def __getitem__(self, key: SampleKey) -> Sample:
+        """See `Sample`.
+
+        Raises:
+            StoreError: the entry is damaged.
+        """
+        label = int(key.label)
         if key.stream == VALIDATION_STREAM:
-            name, _ = self.validation[key.number]
-        else:
-            names = self.names[key.label]
-            name = names[int(rng.integers(len(names)))]
+            volume = self._volume(self.validation[key.number])
+            return Sample(self.prepare(volume, None), float(label), 1.0, label, key.number)
+        rng = np.random.default_rng((self.seed, TRAIN_STREAM, key.epoch, key.number))
+        pools = self.pools[key.label]
+        pool = pools[int(rng.integers(len(pools)))] if len(pools) > 1 else pools[0]
+        row = int(pool[int(rng.integers(len(pool)))])
+        volume = self._volume(self.names[row])
+        target, weight = float(self.targets[row]), float(self.weights[row])
+        return Sample(self.prepare(volume, rng), target, weight, label, key.number)
+
+    def _volume(self, name: str) -> Any:
         volume = self.store[name].volume
         assert volume is not None, f"{name} has no ROI"  # those were left out
-        augmentation = None if key.stream == VALIDATION_STREAM else self.augmentation
-        array = network_input(volume, augmentation, self.preprocessing, rng)
-        return array, torch.tensor(float(key.label))
+        return volume
+
+
+def _pools(table: pd.DataFrame, label: Label, recipe: Recipe) -> list[np.ndarray[Any, Any]]:
+    """Rows of a label: all together, or one array for each project."""
+    rows = np.flatnonzero(table["stalled"].to_numpy() == label)
+    if not recipe.sampler.by_project:
+        return [rows]
+    projects = table["project_id"].to_numpy(str)[rows]
+    return [rows[projects == project] for project in np.unique(projects)]
+
+
+def _monitored(keys: list[SampleKey], recipe: Recipe) -> list[SampleKey]:
+    """All stalled ones, and so many flowing ones as the recipe wants beside each."""
+    ratio = recipe.validation.flowing_per_stalled
+    if ratio is None:
+        return keys
+    flowing = [key for key in keys if key.label is Label.FLOWING]
+    wanted = max(1, round(ratio * (len(keys) - len(flowing))))
+    if wanted > len(flowing):
+        log.warning(
+            "validation has %d flowing videos, %d would be %g for each stalled one; all are taken",
+            len(flowing),
+            wanted,
+            ratio,
+        )
+        return keys
+    rng = np.random.default_rng((recipe.folds.seed, VALIDATION_STREAM))
+    drawn = {flowing[index] for index in rng.permutation(len(flowing))[:wanted]}
+    return [key for key in keys if key.label is Label.STALLED or key in drawn]
+
+
+def _check_region(store: RoiStore, recipe: Recipe) -> None:
+    found = str(store.identity.get("roi", "outline"))
+    if found != recipe.data.region:
+        raise OptionError(
+            f"{store.path}: was extracted with --roi {found}, recipe {recipe.name} has "
+            f"data.region {recipe.data.region}; extract the videos anew with --roi "
+            f"{recipe.data.region}, or choose another recipe"
+        )
+
+
+def _digest(path: Path) -> str:
+    content = path.read_bytes() if path.is_file() else b""
+    return f"sha256 {hashlib.sha256(content).hexdigest()[:16]}"

@@ -1,0 +1,1 @@
+"""What `benchmarks/train.py` sets against each other: our loader and engine, and a plain loop."""

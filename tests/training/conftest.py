@@ -1,0 +1,21 @@
+"""Runs that can be compared bit by bit, and that draw nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from stallscan.training import history
+
+
+@pytest.fixture(scope="module")
+def quick_runs() -> Iterator[None]:
+    """One thread, so that sums have one order; no figure, which takes longer than a tiny epoch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "draw_curves", lambda *_: None)
+        yield
+    torch.set_num_threads(before)
