@@ -19,7 +19,7 @@ from pixel_volumes import (
 from scipy import special, stats
 
 from stallscan.augment import PoissonGamma
-from stallscan.augment.poisson_gamma import photon_answers, _many_photons
+from stallscan.augment.poisson_gamma import _many_photons, photon_answers
 from stallscan.errors import OptionError
 
 SHAPE = (16, 80, 80)
