@@ -22,7 +22,7 @@ from stallscan.models import create_model
 from stallscan.training import Recipe, TrainOptions
 from stallscan.training.devices import PRECISIONS, resolve_devices
 from stallscan.training.module import StallModule
-from stallscan.training.run import TYPICAL_DEPTH
+from stallscan.training.network import TYPICAL_DEPTH
 from stallscan.training.samples import (
     BalancedSampler,
     Batch,

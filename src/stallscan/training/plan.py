@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
-
 from stallscan.models.cost import cost
 from stallscan.models.footprint import estimate_memory
 from stallscan.models.memory import available_memory
-from stallscan.models.registry import create_model
 from stallscan.training.devices import resolve_devices, with_device
+from stallscan.training.network import empty_network, typical_size
 from stallscan.training.optimizers import STATES, steps_per_epoch
 from stallscan.training.options import TrainOptions
 from stallscan.training.recipe import Recipe
 from stallscan.training.recipe_files import to_yaml
-from stallscan.training.run import TYPICAL_DEPTH, DataSource
+from stallscan.training.run import DataSource
 from stallscan.training.start import resolve_start
 from stallscan.types import Label
 
@@ -30,12 +28,7 @@ def describe_run(recipe: Recipe, options: TrainOptions, source: DataSource) -> s
     recipe, start = resolve_start(recipe, options.start, source.fold)
     devices = resolve_devices(recipe, options)
     recipe = with_device(recipe, devices)
-    arguments = dict(recipe.network)
-    arguments["pretrained"] = None
-    with torch.device("meta"):
-        model = create_model(arguments.pop("name"), **arguments)
-    depth, *plane = recipe.must_input.size
-    size = (depth or TYPICAL_DEPTH, *plane)
+    model, size = empty_network(recipe), typical_size(recipe)
     channels, batch = len(recipe.must_input.channels), recipe.sampler.batch_size
     needed = estimate_memory(
         model, size, batch, training=True, optimizer_states=STATES[type(recipe.optimizer)]
@@ -44,7 +37,8 @@ def describe_run(recipe: Recipe, options: TrainOptions, source: DataSource) -> s
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     steps, epochs = steps_per_epoch(recipe), recipe.stop.max_epochs
     input_bytes = 4 * channels * math.prod(size)
-    native = f" (of {TYPICAL_DEPTH} slices; every video keeps its own depth)" if not depth else ""
+    keeps_depth = recipe.must_input.size[0] is None
+    native = f" (of {size[0]} slices; every video keeps its own depth)" if keeps_depth else ""
     fits = ""
     if available is not None:
         word = "fits" if needed <= available else "TOO MUCH; lower sampler.batch_size"

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-import torch
 
 from stallscan.errors import OptionError, TrainingError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.models.footprint import require_memory_for
 from stallscan.models.memory import available_memory
-from stallscan.models.registry import create_model
 from stallscan.training.devices import Devices, resolve_devices, with_device
 from stallscan.training.engine import Run, fit
 from stallscan.training.export import export
+from stallscan.training.network import empty_network, typical_size
 from stallscan.training.optimizers import STATES
 from stallscan.training.options import TrainOptions
 from stallscan.training.phantom_data import Phantom
@@ -25,10 +24,6 @@ from stallscan.training.recipe import Recipe
 from stallscan.training.recipe_files import to_yaml
 from stallscan.training.samples import TrainingSet, augmentation_of
 from stallscan.training.start import check_fold, resolve_start
-
-TYPICAL_DEPTH = 64
-"""Slices by which memory is judged where every video keeps its own depth (median of the
-competition's videos: 56)."""
 
 # Of the system's errors, those of a disk that takes no more.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -140,13 +135,9 @@ def _train(run: Run, source: DataSource, manifest: Manifest, progress: bool) -> 
 def _check_fit(recipe: Recipe, devices: Devices) -> None:
     """Refuse before anything is read what the network or the memory cannot take."""
     augmentation_of(recipe)
-    arguments = {**recipe.network, "pretrained": None}
-    with torch.device("meta"):
-        model = create_model(arguments.pop("name"), **arguments)
-    depth, height, width = recipe.must_input.size
     require_memory_for(
-        model,
-        (depth or TYPICAL_DEPTH, height, width),
+        empty_network(recipe),
+        typical_size(recipe),
         recipe.sampler.batch_size,
         training=True,
         optimizer_states=STATES[type(recipe.optimizer)],
