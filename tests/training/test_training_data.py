@@ -19,7 +19,7 @@ from stallscan.errors import OptionError
 from stallscan.roi.region import whole_frame
 from stallscan.simulate import PRESETS, phantom_clip, phantom_roi
 from stallscan.training import Phantom, Recipe, load_recipe
-from stallscan.training.device_augment import RawSample
+from stallscan.training.device_augment import RawBatch, RawSample
 from stallscan.training.phantom_data import NATURAL_SHARE, PhantomRois, validation_keys
 from stallscan.training.samples import (
     TRAIN_STREAM,
@@ -369,9 +369,26 @@ def test_workers_change_nothing_of_what_the_device_augments() -> None:
                 workers=workers,
                 persistent=False,
             )
-            found.append([raw for batch in loader for raw in batch.inputs])
-    assert len(found[0]) == len(keys)
+            found.append([batch.inputs for batch in loader])
+    assert [len(batch.shapes) for batch in found[0]] == [2, 2]
     for one, other in zip(*found, strict=True):
-        np.testing.assert_array_equal(one.image, other.image)
-        np.testing.assert_array_equal(one.mask, other.mask)
-        assert repr(one.record) == repr(other.record)
+        assert one.shapes == other.shapes
+        assert torch.equal(one.voxels, other.voxels)
+        assert repr(one.records) == repr(other.records)
+
+
+def test_a_batch_for_the_device_is_its_samples_one_after_another() -> None:
+    rng = np.random.default_rng(0)
+    samples = []
+    for number, shape in enumerate([(3, 4, 5, 3), (2, 6, 1, 1)]):
+        image = rng.integers(0, 256, shape[::-1], np.uint8).T  # not contiguous
+        mask = rng.integers(0, 2, shape[1:3], np.uint8)
+        samples.append(Sample(RawSample(image, mask, {"n": number}), 0.5, 1.0, number, number))
+    packed = collate(samples).inputs
+    assert isinstance(packed, RawBatch)
+    assert packed.voxels.shape == (3 * 4 * 5 * 3 + 4 * 5 + 2 * 6 + 6,)
+    assert packed.records == [{"n": 0}, {"n": 1}]
+    for sample, (image, mask) in zip(samples, packed.split(packed.voxels), strict=True):
+        assert isinstance(sample.input, RawSample)
+        np.testing.assert_array_equal(image, sample.input.image)
+        np.testing.assert_array_equal(mask, sample.input.mask)

@@ -46,7 +46,7 @@ from stallscan.augment.evaluation import IMAGENET_MEAN, IMAGENET_STD, to_grey
 from stallscan.augment.registry import MODULES, transform_class
 from stallscan.errors import OptionError
 from stallscan.training import device_augment
-from stallscan.training.device_augment import RawSample, has_device_form, on_device
+from stallscan.training.device_augment import RawBatch, RawSample, has_device_form, on_device
 
 CPU = torch.device("cpu")
 SIZE = (20, 36, 32)
@@ -106,7 +106,7 @@ def voxels(sample: RawSample, aug: Augmentation) -> tuple[Any, Any]:
     pre = Preprocessing(
         size=(None, *made["mask"].shape[1:]), channels=("red", "green", "blue", "mask")
     )
-    found = on_device([sample], aug, pre, CPU)[0].numpy()
+    found = on_device(RawBatch.pack([sample]), aug, pre, CPU)[0].numpy()
     levels = [
         (found[place] * std + mean) * 255
         for place, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
@@ -136,7 +136,7 @@ def check_like_the_cpu(
     for seed in seeds:
         sample = sample_of(aug, seed, channels=channels)
         expected = cpu_path(sample, aug, pre)
-        found = on_device([sample], aug, pre, device)[0].cpu().numpy()
+        found = on_device(RawBatch.pack([sample]), aug, pre, device)[0].cpu().numpy()
         assert found.shape == expected.shape and found.dtype == np.float32
         flat = Preprocessing(size=(None, *pre.size[1:]), channels=("red",))
         deviation = max(cpu_path(sample, aug, flat).std() * RED_SPAN, 1)  # one unit of grey, change
@@ -208,12 +208,12 @@ def test_stages_follow_one_another_as_on_the_cpu(steps: list[Augmentation]) -> N
 def test_without_augmentation_it_is_the_preprocessing() -> None:
     pre = Preprocessing(size=SIZE)
     samples = [sample_of(None, seed, channels=1 + 2 * (seed % 2)) for seed in range(4)]
-    found = on_device(samples, None, pre, CPU).numpy()
+    found = on_device(RawBatch.pack(samples), None, pre, CPU).numpy()
     assert found.shape == (4, 3, *SIZE)
     for one, sample in zip(found, samples, strict=True):
         np.testing.assert_allclose(one, cpu_path(sample, None, pre), atol=1e-4)
     aug = preset("winner_v13", SIZE)  # a record that is None says the same
-    np.testing.assert_array_equal(found, on_device(samples, aug, pre, CPU).numpy())
+    np.testing.assert_array_equal(found, on_device(RawBatch.pack(samples), aug, pre, CPU).numpy())
 
 
 # --- Places -----------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def test_three_dimensions_only_where_it_bends(name: str, sampled_ranks: list[int
         sample = sample_of(aug, seed, (17, 20, 22))
         assert sample.record is not None
         bends = "ElasticTransform" in sample.record["applied"]
-        on_device([sample], aug, pre, CPU)
+        on_device(RawBatch.pack([sample]), aug, pre, CPU)
         assert (5 in sampled_ranks) == bends, sample.record
         if name == "winner_v20" and not bends:
             assert sampled_ranks == [4]  # all of it, the size too, at once
@@ -361,7 +361,7 @@ def test_three_dimensions_only_where_it_bends(name: str, sampled_ranks: list[int
 
 def test_a_tilt_is_taken_in_three_dimensions(sampled_ranks: list[int]) -> None:
     aug = Rotate((10, 10), (5, 5), 0, p=1)
-    on_device([sample_of(aug, 0)], aug, Preprocessing(size=SIZE), CPU)
+    on_device(RawBatch.pack([sample_of(aug, 0)]), aug, Preprocessing(size=SIZE), CPU)
     assert sampled_ranks == [5]
 
 
@@ -440,9 +440,9 @@ def test_what_has_none_is_done_on_the_cpu(steps: list[Augmentation], channels: s
     aug = Compose(steps)
     pre = Preprocessing(size=SIZE, channels=(channels, "change", "mask"))
     sample = sample_of(aug, 5, channels=3)
-    found = on_device([sample], aug, pre, CPU)[0].numpy()
+    found = on_device(RawBatch.pack([sample]), aug, pre, CPU)[0].numpy()
     np.testing.assert_allclose(found, cpu_path(sample, aug, pre), atol=1e-4)
-    unaugmented = on_device([sample._replace(record=None)], aug, pre, CPU)[0].numpy()
+    unaugmented = on_device(RawBatch.pack([sample._replace(record=None)]), aug, pre, CPU)[0].numpy()
     assert np.abs(found - unaugmented).mean() > 0.1
 
 
@@ -457,7 +457,7 @@ def test_only_the_samples_that_drew_it_go_through_the_cpu(monkeypatch: pytest.Mo
         return plain(self, record, **targets)
 
     monkeypatch.setattr(Compose, "replay", counted)
-    on_device(samples, aug, Preprocessing(size=SIZE), CPU)
+    on_device(RawBatch.pack(samples), aug, Preprocessing(size=SIZE), CPU)
     records = [sample.record for sample in samples if sample.record is not None]
     assert replayed == [record for record in records if "RandomGamma" in record["applied"]]
     assert 0 < len(replayed) < 12
@@ -469,39 +469,42 @@ def test_only_the_samples_that_drew_it_go_through_the_cpu(monkeypatch: pytest.Mo
 def test_a_sample_is_the_same_in_any_batch_and_again() -> None:
     aug, pre = preset("heavy", SIZE), Preprocessing(size=SIZE)
     samples = [sample_of(aug, seed) for seed in range(8)]
-    together = on_device(samples, aug, pre, CPU)
+    together = on_device(RawBatch.pack(samples), aug, pre, CPU)
     assert together.shape == (8, 3, *SIZE) and not together.requires_grad
-    backwards = on_device(samples[::-1], aug, pre, CPU).flip(0)
+    backwards = on_device(RawBatch.pack(samples[::-1]), aug, pre, CPU).flip(0)
     assert torch.equal(together, backwards)
     for number, sample in enumerate(samples):
-        assert torch.equal(on_device([sample], aug, pre, CPU)[0], together[number])
+        assert torch.equal(on_device(RawBatch.pack([sample]), aug, pre, CPU)[0], together[number])
 
 
 def test_a_record_that_was_json_will_do() -> None:
     aug, pre = preset("heavy", SIZE), Preprocessing(size=SIZE)
     samples = [sample_of(aug, seed) for seed in range(12)]
     copies = [s._replace(record=json.loads(json.dumps(s.record))) for s in samples]
-    assert torch.equal(on_device(samples, aug, pre, CPU), on_device(copies, aug, pre, CPU))
+    assert torch.equal(
+        on_device(RawBatch.pack(samples), aug, pre, CPU),
+        on_device(RawBatch.pack(copies), aug, pre, CPU),
+    )
 
 
 def test_samples_are_not_changed_and_may_be_read_only() -> None:
     aug, pre = preset("paper", SIZE), Preprocessing(size=SIZE)
     image, mask, record = sample_of(aug, 1, channels=3)
-    expected = on_device([RawSample(image, mask, record)], aug, pre, CPU)
+    expected = on_device(RawBatch.pack([RawSample(image, mask, record)]), aug, pre, CPU)
     image.setflags(write=False)
     mask.setflags(write=False)
     kept = json.dumps(record)
     backwards = np.ascontiguousarray(image[:, ::-1])[:, ::-1]  # negative strides
-    found = on_device([RawSample(backwards, mask, record)], aug, pre, CPU)
+    found = on_device(RawBatch.pack([RawSample(backwards, mask, record)]), aug, pre, CPU)
     assert torch.equal(found, expected) and json.dumps(record) == kept
 
 
 def test_a_result_does_not_follow_the_precision_of_the_network() -> None:
     aug, pre = preset("heavy", SIZE), Preprocessing(size=SIZE)
     samples = [sample_of(aug, seed) for seed in range(6)]
-    expected = on_device(samples, aug, pre, CPU)
+    expected = on_device(RawBatch.pack(samples), aug, pre, CPU)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(on_device(samples, aug, pre, CPU), expected)
+        assert torch.equal(on_device(RawBatch.pack(samples), aug, pre, CPU), expected)
 
 
 def test_the_mask_is_left_alone_where_nobody_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -514,7 +517,7 @@ def test_the_mask_is_left_alone_where_nobody_asks_for_it(monkeypatch: pytest.Mon
         return plain(*args, **options)
 
     monkeypatch.setattr(device_augment, "run_stage", counted)
-    on_device([sample_of(aug, 0)], aug, pre, CPU)
+    on_device(RawBatch.pack([sample_of(aug, 0)]), aug, pre, CPU)
     assert labels and not any(labels)
 
 
@@ -547,7 +550,7 @@ def test_messages() -> None:
     ]
     for samples, augmentation, preprocessing, parts in wrong:
         with pytest.raises(OptionError) as error:
-            on_device(samples, augmentation, preprocessing, CPU)
+            on_device(RawBatch.pack(samples), augmentation, preprocessing, CPU)
         for part in parts:
             assert part in str(error.value)
 
@@ -555,19 +558,19 @@ def test_messages() -> None:
 def test_native_depths_of_a_batch_must_agree() -> None:
     pre = Preprocessing(size=(None, 16, 16))
     samples = [sample_of(None, 0, (n, 17, 18)) for n in (20, 17, 20)]
-    assert on_device(samples[::2], None, pre, CPU).shape == (2, 3, 20, 16, 16)
+    assert on_device(RawBatch.pack(samples[::2]), None, pre, CPU).shape == (2, 3, 20, 16, 16)
     with pytest.raises(OptionError, match=r"17, 20 slices.*\(None, 16, 16\).*one depth"):
-        on_device(samples, None, pre, CPU)
+        on_device(RawBatch.pack(samples), None, pre, CPU)
 
 
 def test_floats_are_refused_as_the_cpu_path_does() -> None:
     aug = Compose([Normalize()])
     sample = sample_of(aug, 0)
     with pytest.raises(OptionError, match=r"float32 once augmented.*leave Normalize and ToFloat"):
-        on_device([sample], aug, Preprocessing(size=SIZE), CPU)
+        on_device(RawBatch.pack([sample]), aug, Preprocessing(size=SIZE), CPU)
 
 
 def test_values_that_bytes_do_not_have_are_refused_by_the_cpu_path() -> None:
     aug = Rotate((20, 20), 0, 0, value=300, p=1)
     with pytest.raises(OptionError, match=r"value is 300.*uint8"):
-        on_device([sample_of(aug, 0)], aug, Preprocessing(size=SIZE), CPU)
+        on_device(RawBatch.pack([sample_of(aug, 0)]), aug, Preprocessing(size=SIZE), CPU)

@@ -11,7 +11,7 @@ import torch
 from stallscan.augment import Preprocessing
 from stallscan.augment.evaluation import CHANNELS, to_grey
 from stallscan.training import _device_input
-from stallscan.training.device_augment import RawSample, on_device
+from stallscan.training.device_augment import RawBatch, RawSample, on_device
 
 CPU = torch.device("cpu")
 ALL = Preprocessing(size=(8, 16, 16), channels=CHANNELS)
@@ -27,7 +27,7 @@ def noise(shape: tuple[int, ...], channels: int, seed: int = 0) -> RawSample:
 def check(sample: RawSample, pre: Preprocessing) -> None:
     image = sample.image if pre.is_colour else to_grey(sample.image)
     expected = pre(image=image, mask=sample.mask)["image"]
-    found = on_device([sample], None, pre, CPU)[0].numpy()
+    found = on_device(RawBatch.pack([sample]), None, pre, CPU)[0].numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
@@ -66,7 +66,7 @@ def test_channels_in_the_order_asked_for() -> None:
 def test_an_even_image_stays_even() -> None:
     image = np.full((4, 9, 9, 1), 100, np.uint8)
     sample = RawSample(image, np.ones((9, 9), np.uint8), None)
-    found = on_device([sample], None, Preprocessing(size=(8, 16, 16)), CPU)[0]
+    found = on_device(RawBatch.pack([sample]), None, Preprocessing(size=(8, 16, 16)), CPU)[0]
     for channel, value in enumerate((0, 0, 1)):
         torch.testing.assert_close(found[channel], torch.full((8, 16, 16), float(value)))
 

@@ -9,7 +9,9 @@ differ, and so that a sample's bytes do not depend on the rest of its batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +23,8 @@ from stallscan.augment._stage import fuse
 from stallscan.augment._transform import Augmentation, Params, Shape, Spatial, Transform
 from stallscan.augment.evaluation import Preprocessing, to_grey
 from stallscan.errors import OptionError
-from stallscan.training import _device_values
+from stallscan.training import _device_input, _device_values
 from stallscan.training._device_copy import tensor_on
-from stallscan.training._device_input import network_input
 from stallscan.training._device_resample import run_stage
 
 
@@ -42,8 +43,66 @@ class RawSample(NamedTuple):
     record: dict[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RawBatch:
+    """Raw samples in one block of memory, so that a batch travels in one piece.
+
+    Attributes:
+        voxels: ``(bytes,)`` uint8 on the CPU: image and mask of each sample, one after another.
+        shapes: ``(z, y, x, c)`` of the images.
+        records: see `RawSample`.
+    """
+
+    voxels: Tensor
+    shapes: list[tuple[int, ...]]
+    records: list[dict[str, Any] | None]
+
+    @classmethod
+    def pack(cls, samples: Sequence[RawSample]) -> RawBatch:
+        """Samples of any sizes → batch.
+
+        Raises:
+            OptionError: no sample; an image or mask that does not fit.
+        """
+        if not samples:
+            raise OptionError("samples is empty; a batch has one at least")
+        for number, sample in enumerate(samples):
+            _check(f"samples[{number}]", sample)
+        arrays = [array for sample in samples for array in (sample.image, sample.mask)]
+        return cls(
+            torch.from_numpy(np.concatenate(arrays, axis=None)),
+            [sample.image.shape for sample in samples],
+            [sample.record for sample in samples],
+        )
+
+    def pin_memory(self) -> RawBatch:
+        """What a DataLoader asks for, which copies to a device without waiting for it."""
+        return replace(self, voxels=self.voxels.pin_memory())
+
+    def split(self, voxels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Image ``(z, y, x, c)`` and mask ``(y, x)`` of each sample in a copy of `voxels`."""
+        extents = [extent for shape in self.shapes for extent in (shape, shape[1:3])]
+        parts = torch.split(voxels, [math.prod(extent) for extent in extents])
+        views = [part.view(extent) for part, extent in zip(parts, extents, strict=True)]
+        return zip(views[::2], views[1::2], strict=True)
+
+
+def _check(name: str, sample: RawSample) -> None:
+    image, mask, _ = sample
+    if image.dtype != np.uint8 or image.ndim != 4 or image.shape[3] not in (1, 3) or not image.size:
+        raise OptionError(
+            f"{name}.image is {image.dtype} of shape {image.shape}, allowed are (z, y, x, 1) and "
+            "(z, y, x, 3) of uint8, not empty"
+        )
+    if mask.dtype != np.uint8 or mask.shape != image.shape[1:3]:
+        raise OptionError(
+            f"{name}.mask is {mask.dtype} of shape {mask.shape}, allowed is uint8 of the image's "
+            f"plane, {image.shape[1:3]}"
+        )
+
+
 def on_device(
-    samples: Sequence[RawSample],
+    batch: RawBatch,
     augmentation: Augmentation | None,
     preprocessing: Preprocessing,
     device: torch.device,
@@ -55,7 +114,7 @@ def on_device(
     `has_device_form`) is augmented on the CPU and goes on here.
 
     Args:
-        samples: of any sizes.
+        batch: the samples.
         augmentation: what drew the records; None where no sample has one.
         preprocessing: what comes after it.
         device: where to work.
@@ -64,14 +123,14 @@ def on_device(
         ``(n, channels, z, y, x)`` float32 on the device, without gradients.
 
     Raises:
-        OptionError: no sample; an image, mask or record that does not fit; depths that differ where
-            the preprocessing keeps them.
+        OptionError: a record that does not fit; depths that differ where the preprocessing keeps
+            them.
     """
-    if not samples:
-        raise OptionError("samples is empty; a batch has one at least")
+    copy = batch.voxels.to(device, non_blocking=True)
+    parts = zip(batch.split(batch.voxels), batch.split(copy), batch.records, strict=True)
     inputs = [
-        _input(f"samples[{number}]", sample, augmentation, preprocessing, device)
-        for number, sample in enumerate(samples)
+        _input(f"samples[{number}]", *part, augmentation, preprocessing)
+        for number, part in enumerate(parts)
     ]
     depths = sorted({made.shape[1] for made in inputs})
     if len(depths) > 1:
@@ -100,51 +159,55 @@ def has_device_form(transform: Transform) -> bool:
 
 def _input(
     name: str,
-    sample: RawSample,
+    here: tuple[Tensor, Tensor],
+    there: tuple[Tensor, Tensor],
+    record: dict[str, Any] | None,
     augmentation: Augmentation | None,
     preprocessing: Preprocessing,
-    device: torch.device,
 ) -> Tensor:
-    """One sample, ``(channels, z, y, x)``."""
-    image, mask, record = sample
-    if image.dtype != np.uint8 or image.ndim != 4 or image.shape[3] not in (1, 3) or not image.size:
-        raise OptionError(
-            f"{name}.image is {image.dtype} of shape {image.shape}, allowed are (z, y, x, 1) and "
-            "(z, y, x, 3) of uint8, not empty"
-        )
-    if mask.dtype != np.uint8 or mask.shape != image.shape[1:3]:
-        raise OptionError(
-            f"{name}.mask is {mask.dtype} of shape {mask.shape}, allowed is uint8 of the image's "
-            f"plane, {image.shape[1:3]}"
-        )
-    if record is not None and augmentation is None:
-        raise OptionError(f"{name} has a record; give the augmentation that drew it, got None")
-    if not preprocessing.is_colour:
-        image = to_grey(image)[..., None]
-    stack = mask[None]
+    """One sample, ``(channels, z, y, x)``, from its voxels on the CPU and on the device."""
+    image, mask = there[0].permute(3, 0, 1, 2), there[1][None, None]
     steps: list[tuple[Transform, Params]] = []
-    if record is not None and augmentation is not None:
+    if record is not None:
+        if augmentation is None:
+            raise OptionError(f"{name} has a record; give the augmentation that drew it, got None")
         steps, drawn_for, _ = augmentation.recorded(record)
-        if drawn_for != image.shape[:3]:
+        if drawn_for != image.shape[1:]:
             raise OptionError(
-                f"{name}.image has the extent {image.shape[:3]}, its record was drawn for "
+                f"{name}.image has the extent {tuple(image.shape[1:])}, its record was drawn for "
                 f"{drawn_for}; draw with augmentation.record(rng, image.shape)"
             )
         if not all(has_device_form(transform) for transform, _ in steps):
-            stack = np.broadcast_to(mask, image.shape[:3])
-            made = augmentation.replay(record, image=image, mask=stack)
-            image, stack, steps = made["image"], made["mask"], []
-            if image.dtype != np.uint8:
-                raise OptionError(
-                    f"{name}.image is {image.dtype} once augmented, preprocessing takes uint8; "
-                    "leave Normalize and ToFloat out of the augmentation"
-                )
-    volume = tensor_on(device, image).permute(3, 0, 1, 2).float()
-    outline: Tensor | None = None
-    if "mask" in preprocessing.channels:
-        outline = tensor_on(device, stack)[None].float()
+            made = _on_cpu(name, here, record, augmentation, preprocessing)
+            image, mask = (tensor_on(image.device, array) for array in made)
+            steps = []
+    volume = image.float()
+    if not preprocessing.is_colour:
+        volume = _device_input.to_grey(volume)
+    outline = mask.float() if "mask" in preprocessing.channels else None
     volume, outline = _augmented(volume, outline, steps)
-    return network_input(volume, outline, preprocessing)
+    return _device_input.network_input(volume, outline, preprocessing)
+
+
+def _on_cpu(
+    name: str,
+    voxels: tuple[Tensor, Tensor],
+    record: dict[str, Any],
+    augmentation: Augmentation,
+    preprocessing: Preprocessing,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Image ``(c, z, y, x)`` and mask ``(1, z, y, x)``, augmented."""
+    image, mask = (part.numpy() for part in voxels)
+    if not preprocessing.is_colour:
+        image = to_grey(image)[..., None]
+    stack = np.broadcast_to(mask, image.shape[:3])
+    made = augmentation.replay(record, image=image, mask=stack)
+    if made["image"].dtype != np.uint8:
+        raise OptionError(
+            f"{name}.image is {made['image'].dtype} once augmented, preprocessing takes uint8; "
+            "leave Normalize and ToFloat out of the augmentation"
+        )
+    return made["image"].transpose(3, 0, 1, 2), made["mask"][None]
 
 
 def _augmented(

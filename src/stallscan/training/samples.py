@@ -19,7 +19,7 @@ from stallscan.augment._transform import Augmentation
 from stallscan.augment.evaluation import Preprocessing, preprocess, to_grey
 from stallscan.augment.presets import preset
 from stallscan.roi.volume import Volume
-from stallscan.training.device_augment import RawSample
+from stallscan.training.device_augment import RawBatch, RawSample
 from stallscan.training.recipe import Recipe
 from stallscan.types import Label
 from stallscan.workers import end_with_parent
@@ -59,14 +59,14 @@ class Batch(NamedTuple):
     """Samples side by side.
 
     Attributes:
-        inputs: ``(n, c, z, y, x)`` float32, or one by one what the device is to make that of.
+        inputs: ``(n, c, z, y, x)`` float32, or what the device is to make that of.
         targets: ``(n,)`` float32.
         weights: ``(n,)`` float32.
         labels: ``(n,)`` int64.
         numbers: ``(n,)`` int64.
     """
 
-    inputs: Tensor | list[RawSample]
+    inputs: Tensor | RawBatch
     targets: Tensor
     weights: Tensor
     labels: Tensor
@@ -221,7 +221,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     raw = isinstance(inputs[0], RawSample)
     return Batch(
         # In a worker straight into the memory that it shares with the training process.
-        inputs=list(inputs) if raw else default_collate(list(inputs)),
+        inputs=RawBatch.pack(inputs) if raw else default_collate(list(inputs)),
         targets=torch.tensor(targets, dtype=torch.float32),
         weights=torch.tensor(weights, dtype=torch.float32),
         labels=torch.tensor(labels),
