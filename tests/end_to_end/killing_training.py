@@ -110,6 +110,8 @@ def install(moment: str, epoch: int, index: int, struck: Callable[[], None]) -> 
 
 def prepare(command: dict[str, Any], record: Path, rank: int) -> None:
     """In the fork: noise, the AUC, the moment."""
+    # What a shell starts in the background ignores Ctrl-C, and so do its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     PhantomRois.__getitem__ = noise  # type: ignore[method-assign]
     history.draw_curves = lambda rows, path, *_: path.write_bytes(b"")  # type: ignore[assignment]
