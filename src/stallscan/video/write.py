@@ -27,6 +27,9 @@ PRESETS = (
     "slower",
     "veryslow",
 )
+# Rate control looks ahead in threads of its own and then depends on their number; and it weighs
+# blocks by routines of the processor's own, unless `cpu-independent` asks for the portable ones.
+_X264_PARAMS = "threads=1:lookahead-threads=1:cpu-independent=1"
 _BT601 = 6  # FFmpeg's AVCOL_SPC_SMPTE170M, the matrix that Colorspace.ITU601 stands for
 
 
@@ -98,11 +101,10 @@ def _encode(path: Path, array: UInt8Array, *, fps: float, crf: int, preset: str)
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width = array.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        # Rate control looks ahead in threads of its own and then depends on their number.
         stream.options = {
             "crf": str(crf),
             "preset": preset,
-            "x264-params": "threads=1:lookahead-threads=1",
+            "x264-params": _X264_PARAMS,
         }
         stream.codec_context.thread_count = 1
         stream.codec_context.colorspace = _BT601
