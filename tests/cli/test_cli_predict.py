@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from stallscan.cli import main
-from stallscan.inference import batch
+from stallscan.inference import batch, choose
+from stallscan.inference.engine import version_of
 from stallscan.models import (
     EnsembleCard,
     Member,
@@ -339,3 +340,52 @@ class TestSubmission:
     ) -> None:
         assert predict(videos, "--submission", tmp_path / "s.csv") == 2
         assert "--submission-format is None" in error_of(capsys)
+
+
+# --- Engines ----------------------------------------------------------------------------------
+
+
+def test_the_engine_stands_in_the_record_and_a_resumed_run_keeps_it(
+    videos: Path,
+    predict: Callable[..., int],
+    tmp_path: Path,
+    stopped: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choose, "SHORT_S", 0.0)
+    monkeypatch.setattr(choose, "_time", lambda engine, _: 1.0 + ("Torch" in type(engine).__name__))
+    assert predict(videos) == 130
+    record = json.loads((tmp_path / "p.csv.run.json").read_text())
+    assert (record["options"]["engine"], record["engine"]) == ("auto", "openvino")
+    assert record["engine_version"] == version_of("openvino")
+    monkeypatch.setattr(choose, "_time", lambda engine, _: 1.0 + ("Vino" in type(engine).__name__))
+    assert predict(videos) == 0
+    assert json.loads((tmp_path / "p.csv.run.json").read_text())["engine"] == "openvino"
+    assert predict(videos, out="whole.csv") == 0
+    assert json.loads((tmp_path / "whole.csv.run.json").read_text())["engine"] == "torch"
+
+
+def test_few_videos_are_left_to_torch(
+    videos: Path, predict: Callable[..., int], tmp_path: Path
+) -> None:
+    assert predict(videos) == 0
+    assert json.loads((tmp_path / "p.csv.run.json").read_text())["engine"] == "torch"
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino", "onnxruntime"])
+def test_an_engine_that_is_asked_for(
+    videos: Path, predict: Callable[..., int], tmp_path: Path, engine: str
+) -> None:
+    assert predict(videos, "--engine", engine) == 0
+    assert json.loads((tmp_path / "p.csv.run.json").read_text())["engine"] == engine
+    assert predict(videos, out="torch.csv") == 0
+    found, expected = (pd.read_csv(tmp_path / name) for name in ("p.csv", "torch.csv"))
+    assert (found["probability"] - expected["probability"]).abs().max() < 1e-5
+
+
+def test_another_engine_is_another_run(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(videos) == 0
+    assert predict(videos, "--engine", "openvino") == 2
+    assert "engine was 'auto', now 'openvino'" in error_of(capsys)

@@ -21,7 +21,8 @@ from stallscan.augment.mirror import FLIPS
 from stallscan.errors import CheckpointError
 from stallscan.inference import predictor as module
 from stallscan.inference.batch import predict_all
-from stallscan.inference.predictor import LoadedMember, Predictor
+from stallscan.inference.member import LoadedMember
+from stallscan.inference.predictor import Predictor
 from stallscan.models import (
     EnsembleCard,
     Member,

@@ -14,6 +14,7 @@ import stallscan
 from clips import draw_clip
 from stallscan.augment.mirror import FLIPS
 from stallscan.errors import CheckpointError, OptionError
+from stallscan.inference.member import LoadedMember
 from stallscan.inference.predictor import Predictor
 from stallscan.models import load_checkpoint
 
@@ -68,7 +69,7 @@ def test_a_probability_does_not_depend_on_what_was_asked_before(
 
 def test_the_predictor_evaluates_even_after_training_mode(tiny_model_dir: Path) -> None:
     model, card = load_checkpoint(tiny_model_dir)
-    (member,) = Predictor(model.train(), card).members
+    (member,) = Predictor([LoadedMember(model.train(), card)], card).members
     assert not member.model.training
 
 

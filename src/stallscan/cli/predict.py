@@ -30,7 +30,7 @@ def predict(
         Positional[tuple[Path, ...]], arg(metavar="VIDEOS…", help_behavior_hint="(required)")
     ],
     out: Path,
-    prediction: PredictOptions = _DEFAULTS,
+    prediction: Annotated[PredictOptions, arg(help="")] = _DEFAULTS,
     regions: RoiOptions = _REGIONS,
     model: Path | None = None,
     submission: Path | None = None,
@@ -47,7 +47,7 @@ def predict(
     Args:
         videos: Videos, folders of videos, or a ROI store.
         out: The table to write (CSV).
-        prediction: How to predict.
+        prediction: How to predict; its fields have texts of their own.
         regions: Where the regions come from.
         model: Checkpoint or ensemble folder; the model in the box by default.
         submission: Also write the competition's filename,stalled here.
@@ -59,7 +59,10 @@ def predict(
     # Late, for torch takes seconds to load and `--help` needs none of it.
     from stallscan.data.source import open_source
     from stallscan.inference.batch import predict_all
-    from stallscan.inference.predictor import load_predictor
+    from stallscan.inference.choose import choose_engine
+    from stallscan.inference.engine import version_of
+    from stallscan.inference.member import load_members
+    from stallscan.inference.predictor import Predictor
     from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 
     if workers < 1:
@@ -76,13 +79,15 @@ def predict(
     if submission_format is not None:
         check_submission_filenames(names, submission_format)
     model_dir = model or DEFAULT_MODEL_DIR
-    predictor = load_predictor(model_dir, flips=prediction.flips, threshold=prediction.threshold)
+    members, card = load_members(model_dir)
+    flips = card.flips if prediction.flips is None else prediction.flips
+    threshold = card.threshold if prediction.threshold is None else prediction.threshold
     identity = {
         **source.identity,
-        "model": f"{predictor.card.name}, sha256 {_fingerprint_model(model_dir)}",
-        "engine": "torch",
-        "flips": predictor.flips,
-        "threshold": predictor.threshold,
+        "model": f"{card.name}, sha256 {_fingerprint_model(model_dir)}",
+        "engine": prediction.engine,
+        "flips": flips,
+        "threshold": threshold,
     }
     partial = out.with_name(out.name + ".partial")
     with open_output(
@@ -99,12 +104,22 @@ def predict(
             began = time.perf_counter()
             with PredictionsWriter(out, names) as writer:
                 todo = names[len(writer.rows) :]
+                if "engine" not in run.record:  # a resumed run keeps that of its first start
+                    engine = prediction.engine
+                    if engine == "auto":
+                        choice = choose_engine(members, flips=flips, n_vessels=len(todo))
+                        engine = choice.name
+                        say(f"engine: {engine} ({choice.reason})")
+                    run.update(engine=engine, engine_version=version_of(engine))
+                predictor = Predictor(
+                    members, card, flips=flips, threshold=threshold, engine=run.record["engine"]
+                )
                 with progress_bar(len(names), initial=len(writer.rows)) as bar:
                     for row in predict_all(todo, source.load, predictor, workers=workers):
                         writer.append(row)
                         bar.update()
             _complete(run, writer.rows, wall_s=round(time.perf_counter() - began, 1))
-        _report(out, run, predictor.threshold)
+        _report(out, run, threshold)
     if submission is not None and submission_format is not None:
         n_failed = write_submission(
             submission, read_predictions(out), submission_format, failed_as=failed_as

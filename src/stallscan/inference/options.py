@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from stallscan.errors import OptionError
+
+EngineName = Literal["torch", "openvino", "onnxruntime"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,9 +15,11 @@ class PredictOptions:
     """Options of `stallscan predict` that decide what comes out."""
 
     flips: int | None = None
-    """Mirrored copies averaged: 1, 2, 4 or 8; the model's own by default."""
+    """Mirrored copies (1, 2, 4, 8); the model's own by default."""
     threshold: float | None = None
-    """Least probability of a stalled call; the model's own by default."""
+    """Least probability of a stall; the model's own by default."""
+    engine: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
+    """What computes; auto takes the fastest in a short probe."""
 
     def __post_init__(self) -> None:
         if self.flips not in (None, 1, 2, 4, 8):

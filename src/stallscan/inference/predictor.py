@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
+from scipy.special import expit
 
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import FLIPS, mirrored
-from stallscan.errors import CheckpointError
-from stallscan.inference.options import PredictOptions
+from stallscan.inference.engine import make_engine
+from stallscan.inference.member import LoadedMember, load_members
+from stallscan.inference.options import EngineName, PredictOptions
 from stallscan.models.card import ModelCard
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR, load_checkpoint
-from stallscan.models.ensemble import (
-    ENSEMBLE_FILE,
-    Combine,
-    EnsembleCard,
-    flat_members,
-    is_ensemble,
-    read_ensemble,
-)
+from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.ensemble import Combine, EnsembleCard
 from stallscan.roi.volume import Volume
 
 Inputs = dict[Preprocessing, NDArray[np.float32]]
@@ -45,64 +38,39 @@ class Prediction:
     stalled: int
 
 
-class LoadedMember:
-    """A network that answers, alone or among others.
-
-    Args:
-        model: the network; put into evaluation mode.
-        card: its model.json.
-        weight: how much it counts, above 0.
-
-    Raises:
-        CheckpointError: the card's preprocessing does not make sense.
-    """
-
-    def __init__(self, model: nn.Module, card: ModelCard, weight: float = 1.0) -> None:
-        # The faster layout for 3D convolutions, on CPUs too.
-        self.model = model.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.weight = weight
-        try:
-            self.preprocessing = Preprocessing.from_dict(card.preprocessing)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"model.json of {card.name}: preprocessing is {card.preprocessing} ({error}); "
-                "export the model anew"
-            ) from error
-
-
 class Predictor:
     """One network, or several that answer together, with all that it takes to ask them.
 
     Args:
-        model: the network, or the members of an ensemble.
+        members: the network, or those of an ensemble.
         card: its model.json, or the ensemble's ensemble.json.
         flips: mirrored copies that are averaged, 1, 2, 4 or 8; None takes the card's.
         threshold: probability from which a vessel is called stalled; None takes the card's.
+        engine: what computes the networks. Probabilities of two engines differ by rounding, at most
+            by about 1e-5.
 
     Raises:
-        OptionError: ``flips`` or ``threshold`` outside what is allowed.
-        CheckpointError: the card's preprocessing does not make sense.
+        OptionError: ``flips``, ``threshold`` or ``engine`` outside what is allowed, or an engine
+            that is not installed.
     """
 
     def __init__(
         self,
-        model: nn.Module | Sequence[LoadedMember],
+        members: Iterable[LoadedMember],
         card: ModelCard | EnsembleCard,
         *,
         flips: int | None = None,
         threshold: float | None = None,
+        engine: EngineName = "torch",
     ) -> None:
         PredictOptions(flips=flips, threshold=threshold)  # the one place that checks them
+        self.members = tuple(members)
         self.card = card
         self.flips = card.flips if flips is None else flips
         self.threshold = card.threshold if threshold is None else threshold
-        self.combine: Combine = "probability"
-        if isinstance(card, EnsembleCard):
-            assert not isinstance(model, nn.Module), "an ensemble.json needs its members"
-            self.members, self.combine = tuple(model), card.combine
-        else:
-            assert isinstance(model, nn.Module), "a model.json is of one network"
-            self.members = (LoadedMember(model, card),)
+        self.combine: Combine = card.combine if isinstance(card, EnsembleCard) else "probability"
+        self.engine = engine
+        self._engines = [make_engine(member.model, engine) for member in self.members]
 
     def __call__(self, volume: Volume) -> Prediction:
         """Ask about one ROI.
@@ -118,29 +86,31 @@ class Predictor:
         distinct = dict.fromkeys(member.preprocessing for member in self.members)
         return {preprocessing: preprocess(volume, preprocessing) for preprocessing in distinct}
 
-    @torch.inference_mode()
     def predict(self, inputs: Inputs) -> Prediction:
         """Ask about one prepared volume.
 
         The flips of one vessel are a batch, and nothing else is in it: a probability never depends
         on the other videos of a run. Nor does it depend on the order of the members: what they say
         is weighed in float64 and summed by `math.fsum`, which rounds once.
+
+        Raises:
+            OptionError: the volume is too thin for a network.
         """
         answers: list[tuple[float, float]] = []  # weight, mean over the flips
         for preprocessing, array in inputs.items():
             copies = np.stack(
                 [mirrored(array, axes) for axes in FLIPS[: self.flips]]
             )  # (n, c, z, y, x)
-            batch = torch.from_numpy(copies).to(memory_format=torch.channels_last_3d)
-            for member in self.members:
+            for member, engine in zip(self.members, self._engines, strict=True):
                 if member.preprocessing == preprocessing:
-                    logits = member.model(batch).double()
-                    each = logits if self.combine == "logit" else torch.sigmoid(logits)
-                    answers.append((member.weight, each.mean().item()))
+                    member.model.feature_size(array.shape[1:])  # refuses a stack that is too thin
+                    logits = engine(copies).astype(np.float64)
+                    each = logits if self.combine == "logit" else expit(logits)
+                    answers.append((member.weight, float(each.mean())))
         total = math.fsum(weight for weight, _ in answers)
         mean = math.fsum(weight * answer for weight, answer in answers) / total
         if self.combine == "logit":
-            mean = torch.sigmoid(torch.tensor(mean, dtype=torch.float64)).item()
+            mean = float(expit(mean))
         probability = round(mean, 6)
         return Prediction(probability=probability, stalled=int(probability >= self.threshold))
 
@@ -150,26 +120,14 @@ def load_predictor(
     *,
     flips: int | None = None,
     threshold: float | None = None,
+    engine: EngineName = "torch",
 ) -> Predictor:
     """Load a checkpoint folder, an ensemble folder, or the model in the box.
 
     Raises:
         CheckpointError: the folder is missing, damaged or inconsistent, or a member of it is.
-        OptionError: ``flips`` or ``threshold`` outside what is allowed.
+        OptionError: ``flips``, ``threshold`` or ``engine`` outside what is allowed, or an engine
+            that is not installed.
     """
-    folder = DEFAULT_MODEL_DIR if model_dir is None else Path(model_dir)
-    if not is_ensemble(folder):
-        return Predictor(*load_checkpoint(folder), flips=flips, threshold=threshold)
-    card = read_ensemble(folder)
-    members = [_load_member(folder, *member) for member in flat_members(folder)]
-    return Predictor(members, card, flips=flips, threshold=threshold)
-
-
-def _load_member(folder: Path, place: Path, weight: float) -> LoadedMember:
-    try:
-        return LoadedMember(*load_checkpoint(place), weight)
-    except CheckpointError as error:
-        member = place.relative_to(folder).as_posix()
-        raise CheckpointError(
-            f"{folder / ENSEMBLE_FILE}: its member {member!r} cannot be used: {error}"
-        ) from error
+    members, card = load_members(DEFAULT_MODEL_DIR if model_dir is None else Path(model_dir))
+    return Predictor(members, card, flips=flips, threshold=threshold, engine=engine)

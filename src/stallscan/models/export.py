@@ -6,25 +6,21 @@ import copy
 import importlib.util
 import os
 import tempfile
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from stallscan.errors import OptionError, StallscanError
+from stallscan.errors import StallscanError
 from stallscan.models._network import Network
 from stallscan.models.footprint import require_batch
+from stallscan.models.graph import require_onnx, trace_onnx
 
-OPSET = 17
-"""Version of ONNX's operators: of 2022, so that old runtimes read the files too."""
 TOLERANCE = 1e-4
 """Largest difference of a logit, relative to the largest logit if that is above 1."""
 ROUNDING = 10
 """How many times the network's own rounding, against float64, is allowed in any case."""
-LARGEST = 2**31
-"""Bytes that an ONNX file can have."""
 
 
 def export_onnx(
@@ -39,10 +35,6 @@ def export_onnx(
 
     The file has one input, "input" ``(n, c, [z,] y, x)`` float32, and one output, "logits"
     ``(n, num_classes)``. The model stays as it is. The file appears only if it is good.
-
-    It is PyTorch's exporter by tracing (``dynamo=False``) that writes it: for every family its
-    files compute the same as those of the newer exporter, in a tenth of the time and without
-    onnxscript, and these networks have no branch that tracing could miss.
 
     Args:
         model: on any device, of any precision.
@@ -69,17 +61,7 @@ def export_onnx(
     model.feature_size(size)
     if batch_size is not None:
         require_batch(batch_size)
-    n_bytes = 4 * sum(tensor.numel() for tensor in model.state_dict().values())
-    if n_bytes >= LARGEST:
-        raise OptionError(
-            f"{path}: {type(model).__name__} has {n_bytes / 2**30:.2f} GiB of weights, an ONNX "
-            "file holds less than 2 GiB; lower the width"
-        )
-    if importlib.util.find_spec("onnx") is None:
-        raise StallscanError(
-            f"{path}: writing it needs the package onnx, which is not installed; "
-            "pip install 'stallscan[export]'"
-        )
+    require_onnx(model, path)
     twin = copy.deepcopy(model).cpu().float().eval()
     generator = torch.Generator().manual_seed(0)
     shape = (batch_size or 2, twin.options.in_channels, *size)
@@ -103,35 +85,11 @@ def export_onnx(
     return difference
 
 
-class _Unchecked(nn.Module):
-    """The network without its check of the input, which a graph cannot hold."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(n, c, [z,] y, x)`` → logits."""
-        return self.network.forward_head(self.network.extract(x))
-
-
 def _write(twin: Network, x: Tensor, path: str, *, dynamic: bool) -> None:
     import onnx
 
     batch = {"input": {0: "n"}, "logits": {0: "n"}}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore", DeprecationWarning)  # says that it is the older exporter
-        warnings.filterwarnings("ignore", message="Constant folding")  # runtimes do it on loading
-        torch.onnx.export(
-            _Unchecked(twin).eval(),
-            (x,),
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes=batch if dynamic else None,
-        )
+    trace_onnx(twin, x, path, batch if dynamic else None)
     onnx.checker.check_model(path, full_check=True)
 
 

@@ -24,7 +24,7 @@ class RoiOptions:
     outline_color: Color | None = None
     """Colour of the line; orange by default."""
     rois: Path | None = None
-    """Table of regions (filename, box or polygon) instead of drawn outlines."""
+    """Table of regions (filename, box, polygon) instead of outlines."""
     partial: bool = False
     """Use the frames before a damaged place; the row is flagged."""
     max_gib: float = DEFAULT_MAX_GIB

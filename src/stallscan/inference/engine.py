@@ -1,0 +1,66 @@
+"""What computes a network: PyTorch, OpenVINO or ONNX Runtime, behind one interface."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from typing import Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stallscan.errors import OptionError
+from stallscan.inference.options import EngineName
+from stallscan.models._network import Network
+
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+
+class Engine(Protocol):
+    """A network ready to compute, in float32."""
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(n, c, z, y, x)`` → logits ``(n,)``; any n, and any size that the network takes."""
+
+
+def is_installed(name: EngineName) -> bool:
+    """Whether an engine's package can be imported, and what its graph is written with."""
+    packages = {"torch": ["torch"]}.get(name, [name, "onnx"])
+    return all(importlib.util.find_spec(package) is not None for package in packages)
+
+
+def version_of(name: EngineName) -> str:
+    """Version of an engine's package, for records."""
+    return importlib.metadata.version(name)
+
+
+def make_engine(network: Network, name: EngineName) -> Engine:
+    """Make a network ready in an engine, with as many threads as torch has.
+
+    Args:
+        network: in evaluation mode; stays as it is.
+        name: of the engine.
+
+    Raises:
+        OptionError: no such engine, or its package is not installed.
+    """
+    if name not in ENGINES:
+        raise OptionError(f"the engine is {name!r}, allowed are {', '.join(ENGINES)}")
+    if not is_installed(name):
+        have = ", ".join(engine for engine in ENGINES if is_installed(engine))
+        raise OptionError(
+            f"the engine is {name}, whose package is not installed (there are {have}); "
+            f"pip install {name} onnx, or choose another --engine"
+        )
+    # Each loads its library only when it is asked for.
+    if name == "openvino":
+        from stallscan.inference.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(network)
+    if name == "onnxruntime":
+        from stallscan.inference.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(network)
+    from stallscan.inference.torch_engine import TorchEngine
+
+    return TorchEngine(network)
