@@ -389,3 +389,101 @@ def test_another_engine_is_another_run(
     assert predict(videos) == 0
     assert predict(videos, "--engine", "openvino") == 2
     assert "engine was 'auto', now 'openvino'" in error_of(capsys)
+
+
+# --- Which inputs, and what would be done -----------------------------------------------------
+
+
+@pytest.fixture
+def data_set(tmp_path: Path, write_drawn_clip: Callable[..., Path]) -> Path:
+    for seed, split in enumerate(("train", "test", "test")):
+        write_drawn_clip(f"data/{split}/v{seed}.mp4", seed)
+    return tmp_path / "data"
+
+
+def names_of(table: Path) -> list[str]:
+    return list(pd.read_csv(table)["filename"])
+
+
+def test_one_split_of_a_data_set(
+    data_set: Path, predict: Callable[..., int], tmp_path: Path
+) -> None:
+    assert predict(data_set, "--split", "test") == 0
+    assert names_of(tmp_path / "p.csv") == ["v1.mp4", "v2.mp4"]
+    assert predict(data_set, out="both.csv") == 0
+    assert names_of(tmp_path / "both.csv") == ["v0.mp4", "v1.mp4", "v2.mp4"]
+
+
+def test_a_split_of_what_has_none(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(videos, "--split", "test") == 2
+    message = error_of(capsys)
+    for part in (str(videos), "--split is 'test'", "no splits", "leave --split out"):
+        assert part in message
+
+
+def test_the_first_so_many(videos: Path, predict: Callable[..., int], tmp_path: Path) -> None:
+    assert predict(videos, "--limit", 3) == 0
+    assert names_of(tmp_path / "p.csv") == ["v0.mp4", "v1.mp4", "v2.mp4"]
+    assert predict(videos, "--limit", 4) == 2  # another run
+    assert predict(videos, "--limit", 9, out="all.csv") == 0
+    assert len(names_of(tmp_path / "all.csv")) == 4
+
+
+def test_a_limit_below_one(
+    videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(videos, "--limit", 0) == 2
+    assert "--limit is 0, allowed are 1 and above" in error_of(capsys)
+
+
+def test_limit_and_split_of_a_store(
+    videos: Path,
+    predict: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = tmp_path / "rois.lmdb"
+    assert main(["extract", str(videos), "--out", str(store), "-q"]) == 0
+    assert predict(store, "--limit", 2) == 0
+    assert names_of(tmp_path / "p.csv") == ["v0.mp4", "v1.mp4"]
+    assert predict(store, "--limit", 3) == 2
+    assert "limit was 2, now 3" in error_of(capsys)
+    assert predict(store, "--split", "test", out="q.csv") == 2
+    assert "a ROI store has no splits" in error_of(capsys)
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    videos: Path,
+    tiny_model_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    arguments = (videos, "--out", tmp_path / "p.csv", "--model", tiny_model_dir, "--dry-run")
+    assert main([str(a) for a in ("predict", *arguments, "--engine", engine, "--flips", 2)]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "inputs: 4 (v0.mp4 to v3.mp4)",
+        "model: tiny, networks 1 × flips 2, threshold 0.5",
+        "grey, change, mask at 8×32×32: 1",
+        f"engine: {'torch' if engine == 'auto' else engine}",
+    ):
+        assert part in text
+    assert ("too little for another engine" in text) == (engine == "auto")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_time_of_all_starts_counts(
+    videos: Path, predict: Callable[..., int], tmp_path: Path, stopped: list[int]
+) -> None:
+    assert predict(videos) == 130
+    path = tmp_path / "p.csv.run.json"
+    record = json.loads(path.read_text())
+    assert record["wall_s"] >= 0
+    path.write_text(json.dumps(record | {"wall_s": 1000.0}))
+    assert predict(videos) == 0
+    assert json.loads(path.read_text())["wall_s"] >= 1000.0

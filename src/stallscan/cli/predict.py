@@ -31,12 +31,15 @@ def predict(
     ],
     out: Path,
     prediction: Annotated[PredictOptions, arg(help="")] = _DEFAULTS,
-    regions: RoiOptions = _REGIONS,
+    regions: Annotated[RoiOptions, arg(help="")] = _REGIONS,
     model: Path | None = None,
     submission: Path | None = None,
     submission_format: Path | None = None,
-    failed_as: Literal[0, 1] | None = None,
+    failed_as: Annotated[Literal[0, 1] | None, arg(metavar="0|1")] = None,
+    split: Annotated[Literal["train", "test"] | None, arg(metavar="SPLIT")] = None,
+    limit: int | None = None,
     workers: int = os.cpu_count() or 1,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Say of each video whether the outlined vessel is stalled.
@@ -48,12 +51,15 @@ def predict(
         videos: Videos, folders of videos, or a ROI store.
         out: The table to write (CSV).
         prediction: How to predict; its fields have texts of their own.
-        regions: Where the regions come from.
+        regions: Where the regions come from; likewise.
         model: Checkpoint or ensemble folder; the model in the box by default.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
         failed_as: Call for failed videos there; refused by default.
+        split: Of a data set, train or test alone.
+        limit: The first so many alone.
         workers: Threads that decode; all cores by default.
+        dry_run: Say what would be done, write nothing.
         overwrite: Start anew over an existing table.
     """
     # Late, for torch takes seconds to load and `--help` needs none of it.
@@ -62,6 +68,7 @@ def predict(
     from stallscan.inference.choose import choose_engine
     from stallscan.inference.engine import version_of
     from stallscan.inference.member import load_members
+    from stallscan.inference.plan import describe_run
     from stallscan.inference.predictor import Predictor
     from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 
@@ -74,7 +81,7 @@ def predict(
             f"--submission is {submission} and --submission-format is {submission_format}; a "
             "submission is checked against its format file, so give both or neither"
         )
-    source = open_source(videos, regions)
+    source = open_source(videos, regions, split=split, limit=limit)
     names = source.names
     if submission_format is not None:
         check_submission_filenames(names, submission_format)
@@ -89,6 +96,12 @@ def predict(
         "flips": flips,
         "threshold": threshold,
     }
+    if dry_run:
+        for line in describe_run(
+            members, card, flips=flips, threshold=threshold, engine=prediction.engine, names=names
+        ):
+            say(line)
+        return 0
     partial = out.with_name(out.name + ".partial")
     with open_output(
         out,
@@ -114,11 +127,15 @@ def predict(
                 predictor = Predictor(
                     members, card, flips=flips, threshold=threshold, engine=run.record["engine"]
                 )
-                with progress_bar(len(names), initial=len(writer.rows)) as bar:
-                    for row in predict_all(todo, source.load, predictor, workers=workers):
-                        writer.append(row)
-                        bar.update()
-            _complete(run, writer.rows, wall_s=round(time.perf_counter() - began, 1))
+                before = run.record.get("wall_s", 0.0)  # of earlier starts
+                try:
+                    with progress_bar(len(names), initial=len(writer.rows)) as bar:
+                        for row in predict_all(todo, source.load, predictor, workers=workers):
+                            writer.append(row)
+                            bar.update()
+                finally:
+                    run.update(wall_s=round(before + time.perf_counter() - began, 1))
+            _complete(run, writer.rows)
         _report(out, run, threshold)
     if submission is not None and submission_format is not None:
         n_failed = write_submission(
@@ -136,7 +153,7 @@ def _fingerprint_model(model_dir: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _complete(run: Manifest, rows: list[dict[str, str]], *, wall_s: float) -> None:
+def _complete(run: Manifest, rows: list[dict[str, str]]) -> None:
     counts = dict.fromkeys(STATUSES, 0)
     for row in rows:
         counts[row["status"]] += 1
@@ -144,7 +161,6 @@ def _complete(run: Manifest, rows: list[dict[str, str]], *, wall_s: float) -> No
         exit_code=3 if counts["failed"] else 0,
         counts=counts,
         n_stalled=sum(row["stalled"] == "1" for row in rows),
-        wall_s=wall_s,
         version=__version__,
     )
 

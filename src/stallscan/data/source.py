@@ -30,28 +30,49 @@ class RoiSource:
     identity: dict[str, Any]
 
 
-def open_source(inputs: Sequence[Path], options: RoiOptions) -> RoiSource:
+def open_source(
+    inputs: Sequence[Path],
+    options: RoiOptions,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+) -> RoiSource:
     """Videos, folders of videos, or one ROI store.
+
+    Args:
+        inputs: files and folders, or the store.
+        options: where the regions come from.
+        split: of data sets with the folders train and test, this one alone.
+        limit: the first so many alone.
 
     Raises:
         OptionError: no videos, two of one name, or a store beside other inputs or with options
-            that were decided when it was made.
+            that were decided when it was made; a split of what has none, a limit below 1.
         StoreError: the store is incomplete or damaged.
     """
+    if limit is not None and limit < 1:
+        raise OptionError(f"--limit is {limit}, allowed are 1 and above")
     stores = [path for path in inputs if is_store(path)]
     if not stores:
-        return _from_videos(find_videos(inputs), Extractor.from_options(options))
+        return _from_videos(
+            find_videos(inputs, split=split)[:limit], Extractor.from_options(options)
+        )
     if len(inputs) > 1:
         raise OptionError(
             f"{stores[0]}: is a ROI store and must be the only input, got {len(inputs)}; take each "
             "store in a run of its own"
+        )
+    if split is not None:
+        raise OptionError(
+            f"{stores[0]}: --split is {split!r}, and a ROI store has no splits; extract the folder "
+            f"{split!r} into a store of its own"
         )
     if options != RoiOptions(max_gib=options.max_gib):
         raise OptionError(
             f"{stores[0]}: is a ROI store, whose regions were decided when it was made; give "
             "--roi, --rois, --outline-color and --partial to `stallscan extract`"
         )
-    return _from_store(RoiStore(stores[0]))
+    return _from_store(RoiStore(stores[0]), limit)
 
 
 def _from_videos(paths: list[Path], extractor: Extractor) -> RoiSource:
@@ -67,11 +88,14 @@ def _from_videos(paths: list[Path], extractor: Extractor) -> RoiSource:
     )
 
 
-def _from_store(store: RoiStore) -> RoiSource:
+def _from_store(store: RoiStore, limit: int | None) -> RoiSource:
     def load(name: str) -> Extraction:
         try:
             return store[name]
         except StoreError as error:  # one damaged entry is one failed row
             return Extraction(filename=name, message=str(error))
 
-    return RoiSource(names=list(store.names), load=load, identity={"store": dict(store.identity)})
+    identity: dict[str, Any] = {"store": dict(store.identity)}
+    if limit is not None:
+        identity["limit"] = limit
+    return RoiSource(names=list(store.names)[:limit], load=load, identity=identity)

@@ -12,21 +12,27 @@ SPLITS = ("train", "test")
 """Folders of videos in a data set shaped as the competition's."""
 
 
-def find_videos(inputs: Sequence[Path]) -> list[Path]:
+def find_videos(inputs: Sequence[Path], *, split: str | None = None) -> list[Path]:
     """Files as given; folders as the videos in them, sorted by name.
 
     A folder that has ``train`` or ``test`` in it is a data set: the videos of both are meant. A
     folder of frames is a video, unless it holds videos, too. Folders that stallscan wrote are none.
 
+    Args:
+        inputs: files and folders.
+        split: take this folder of each data set alone.
+
     Raises:
-        OptionError: nothing given, a folder without videos, two videos with one base name, or a
-            name that a table cannot hold.
+        OptionError: nothing given, a folder without videos, two videos with one base name, a name
+            that a table cannot hold, or a split of what is no data set.
     """
     if not inputs:
         raise OptionError("no videos given; name files, or a folder that holds them")
     paths: list[Path] = []
     for path in inputs:
         path = path if path.name else path.resolve()
+        if split is not None:
+            path = _split_of(path, split)
         paths += _in_folder(path) if path.is_dir() else [path]
     seen: dict[str, Path] = {}
     for path in paths:
@@ -52,6 +58,16 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """
     lines = [f"{path.name} {_stamp(path)}" for path in paths]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _split_of(path: Path, split: str) -> Path:
+    if (path / split).is_dir():
+        return path / split
+    found = [name for name in SPLITS if (path / name).is_dir()]
+    raise OptionError(
+        f"{path}: --split is {split!r}, and this has {' and '.join(found) or 'no splits'}; name a "
+        f"data set with a folder {split!r}, or leave --split out"
+    )
 
 
 def _in_folder(folder: Path) -> list[Path]:
