@@ -35,7 +35,7 @@ def predict(
     model: Path | None = None,
     submission: Path | None = None,
     submission_format: Path | None = None,
-    failed_as: Annotated[Literal[0, 1] | None, arg(metavar="0|1")] = None,
+    failed_as: Annotated[Literal[0, 1] | None, arg(metavar="N")] = None,
     split: Annotated[Literal["train", "test"] | None, arg(metavar="SPLIT")] = None,
     limit: int | None = None,
     workers: int = os.cpu_count() or 1,
@@ -55,7 +55,7 @@ def predict(
         model: Checkpoint or ensemble folder; the model in the box by default.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
-        failed_as: Call for failed videos there; refused by default.
+        failed_as: Call for failed videos there, 0 or 1; refused by default.
         split: Of a data set, train or test alone.
         limit: The first so many alone.
         workers: Threads that decode; all cores by default.
