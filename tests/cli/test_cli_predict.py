@@ -487,3 +487,31 @@ def test_the_time_of_all_starts_counts(
     path.write_text(json.dumps(record | {"wall_s": 1000.0}))
     assert predict(videos) == 0
     assert json.loads(path.read_text())["wall_s"] >= 1000.0
+
+
+@pytest.mark.parametrize("combine", ["probability", "logit"])
+def test_stopping_early_by_the_command(
+    videos: Path,
+    predict: Callable[..., int],
+    tiny_model_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    combine: str,
+) -> None:
+    model = tmp_path / "together"
+    for name in "abc":
+        shutil.copytree(tiny_model_dir, model / name)
+    card = EnsembleCard(name="e", members=tuple(Member(n) for n in "abc"), combine=combine)
+    write_ensemble(card, model)
+    code = predict(videos, "--stop-early", "--threshold", 0.001, model=model)
+    if combine == "logit":
+        assert code == 2 and "--stop-early is on" in error_of(capsys)
+        assert not list(tmp_path.glob("p.csv*"))
+        return
+    assert code == 0
+    assert json.loads((tmp_path / "p.csv.run.json").read_text())["n_networks_asked"] == 4
+    assert predict(videos, "--threshold", 0.001, model=model) == 2  # another run
+    assert predict(videos, "--threshold", 0.001, model=model, out="all.csv") == 0
+    assert json.loads((tmp_path / "all.csv.run.json").read_text())["n_networks_asked"] == 12
+    found, expected = (pd.read_csv(tmp_path / name) for name in ("p.csv", "all.csv"))
+    assert list(found["stalled"]) == list(expected["stalled"])

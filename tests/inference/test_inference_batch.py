@@ -20,7 +20,7 @@ from stallscan.video.write import write_clip
 
 
 def predict_videos(paths: list[Path], predictor: Predictor, workers: int = 2) -> list[Row]:
-    return list(predict_all(paths, extract_roi, predictor, workers=workers))
+    return [row for row, _ in predict_all(paths, extract_roi, predictor, workers=workers)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import stallscan
 from clips import draw_clip
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import FLIPS
-from stallscan.errors import CheckpointError
+from stallscan.errors import CheckpointError, OptionError
 from stallscan.inference import predictor as module
 from stallscan.inference.batch import predict_all
 from stallscan.inference.member import LoadedMember
@@ -200,6 +200,59 @@ def test_snapshots_of_folds(tmp_path: Path, volume: stallscan.Volume) -> None:
     assert (predictor.threshold, predictor.flips) == (0.5, 1)
 
 
+# --- Stopping early ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("threshold", "n_asked"),
+    # Shares 0.5, 0.3, 0.2 and probabilities 0.8, 0.1, 0.6: after one member the mean lies within
+    # 0.4–0.9, after two within 0.43–0.63, and it is 0.55.
+    [(0.39, 1), (0.41, 2), (0.44, 3), (0.56, 3), (0.62, 3), (0.64, 2), (0.89, 2), (0.91, 1)],
+)
+def test_members_that_cannot_change_the_call_are_not_asked(
+    tmp_path: Path, volume: stallscan.Volume, threshold: float, n_asked: int
+) -> None:
+    probabilities, weights = (0.8, 0.1, 0.6), (5, 3, 2)
+    for index, p in enumerate(probabilities):
+        save(tmp_path / f"m{index}", logit=math.log(p / (1 - p)))
+    members = {f"m{index}": float(weight) for index, weight in enumerate(weights)}
+    ensemble(tmp_path, members, threshold=threshold, flips=1)
+    card = read_ensemble(tmp_path)
+    loaded = stallscan.load_predictor(tmp_path).members
+    full = Predictor(loaded, card)(volume)
+    early = Predictor(loaded, card, stop_early=True)(volume)
+    assert full.probability == pytest.approx(0.55, abs=1e-3) and full.n_networks == 3
+    assert (early.stalled, early.n_networks) == (full.stalled, n_asked)
+    of_asked = np.average(probabilities[:n_asked], weights=weights[:n_asked])
+    assert early.probability == pytest.approx(of_asked, abs=1e-3)
+    assert early.stalled == (early.probability >= threshold)
+
+
+def test_stopping_early_never_changes_a_call(volume: stallscan.Volume, tmp_path: Path) -> None:
+    """Against all members asked, over thresholds that include their very mean."""
+    for seed in range(5):
+        save(tmp_path / f"m{seed}", seed=seed)
+    ensemble(tmp_path, {f"m{seed}": 1.0 + seed for seed in range(5)}, flips=2)
+    loaded = stallscan.load_predictor(tmp_path)
+    mean = loaded(volume).probability
+    asked = set()
+    for threshold in (0.0, 1.0, mean, mean + 1e-6, mean - 1e-6, *np.linspace(0.01, 0.99, 23)):
+        options = {"threshold": float(threshold)}
+        full = Predictor(loaded.members, loaded.card, **options)(volume)
+        early = Predictor(loaded.members, loaded.card, stop_early=True, **options)(volume)
+        assert early.stalled == full.stalled == (early.probability >= threshold), threshold
+        asked.add(early.n_networks)
+    assert len(asked) > 1 and max(asked) == 5
+
+
+def test_a_mean_of_logits_has_no_bounds(tmp_path: Path) -> None:
+    save(tmp_path / "a")
+    ensemble(tmp_path, {"a": 1}, combine="logit")
+    members = stallscan.load_predictor(tmp_path).members
+    with pytest.raises(OptionError, match=r"together: --stop-early is on .* averages logits"):
+        Predictor(members, read_ensemble(tmp_path), stop_early=True)
+
+
 # --- Members that differ ----------------------------------------------------------------------
 
 DIFFERENT: dict[str, dict[str, Any]] = {
@@ -269,7 +322,7 @@ def test_a_batch_gives_the_same_as_one_at_a_time(
         save(tmp_path / path, seed=seed, **DIFFERENT[path])
     predictor = stallscan.load_predictor(ensemble(tmp_path, {"a": 1, "b": 2}, flips=1))
     videos = [write_drawn_clip(f"v{seed}.mp4", seed, seed != 1) for seed in range(4)]
-    rows = list(predict_all(videos, extract_roi, predictor, workers=workers))
+    rows = [row for row, _ in predict_all(videos, extract_roi, predictor, workers=workers)]
     assert [row.status for row in rows] == ["ok", "failed", "ok", "ok"]
     assert {row.model for row in rows} == {"together"}
     for row, path in zip(rows, videos, strict=True):
@@ -286,7 +339,7 @@ def test_a_stack_too_short_for_a_network_costs_one_row(
     save(tmp_path / "b", size=(None, 32, 32), architecture="densenet121")
     predictor = stallscan.load_predictor(ensemble(tmp_path, {"a": 1, "b": 1}, flips=1))
     videos = [write_drawn_clip(f"v{n}.mp4", n, n_frames=n) for n in (32, 8, 30)]
-    rows = list(predict_all(videos, extract_roi, predictor))
+    rows = [row for row, _ in predict_all(videos, extract_roi, predictor)]
     assert [row.status for row in rows] == ["ok", "failed", "ok"]
     assert (rows[1].probability, rows[1].stalled, rows[1].n_frames) == (None, None, 8)
     for part in ("v8.mp4: ", "input is 8×32×32", "at least 29×29×29"):

@@ -1,4 +1,4 @@
-"""How values are read and shown: triples in one word, and what may be left out without its None."""
+"""How values are read and shown: numbers, triples in one word, None where nothing is given."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ def _triple(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         instance_from_str=parse,
         is_instance=lambda value: isinstance(value, make),
         str_from_instance=lambda value: [",".join(map(str, value))],
+    )
+
+
+@REGISTRY.primitive_rule
+def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """One letter, so that name and text of an option share a line."""
+    metavar = {int: "N", float: "X"}.get(info.type) if isinstance(info.type, type) else None
+    if metavar is None:
+        return None
+    make: Any = info.type
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: make(words[0]),
+        is_instance=lambda value: isinstance(value, make) and not isinstance(value, bool),
+        str_from_instance=lambda value: [str(value)],
     )
 
 

@@ -69,7 +69,7 @@ def predict(
     from stallscan.inference.engine import version_of
     from stallscan.inference.member import load_members
     from stallscan.inference.plan import describe_run
-    from stallscan.inference.predictor import Predictor
+    from stallscan.inference.predictor import Predictor, require_bounds
     from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 
     if workers < 1:
@@ -87,6 +87,8 @@ def predict(
         check_submission_filenames(names, submission_format)
     model_dir = model or DEFAULT_MODEL_DIR
     members, card = load_members(model_dir)
+    if prediction.stop_early:
+        require_bounds(card)
     flips = card.flips if prediction.flips is None else prediction.flips
     threshold = card.threshold if prediction.threshold is None else prediction.threshold
     identity = {
@@ -95,6 +97,7 @@ def predict(
         "engine": prediction.engine,
         "flips": flips,
         "threshold": threshold,
+        "stop_early": prediction.stop_early,
     }
     if dry_run:
         for line in describe_run(
@@ -125,16 +128,27 @@ def predict(
                         say(f"engine: {engine} ({choice.reason})")
                     run.update(engine=engine, engine_version=version_of(engine))
                 predictor = Predictor(
-                    members, card, flips=flips, threshold=threshold, engine=run.record["engine"]
+                    members,
+                    card,
+                    flips=flips,
+                    threshold=threshold,
+                    stop_early=prediction.stop_early,
+                    engine=run.record["engine"],
                 )
-                before = run.record.get("wall_s", 0.0)  # of earlier starts
+                # Those of earlier starts count.
+                before = run.record.get("wall_s", 0.0)
+                asked = run.record.get("n_networks_asked", 0)
                 try:
                     with progress_bar(len(names), initial=len(writer.rows)) as bar:
-                        for row in predict_all(todo, source.load, predictor, workers=workers):
+                        for row, n_asked in predict_all(
+                            todo, source.load, predictor, workers=workers
+                        ):
                             writer.append(row)
+                            asked += n_asked
                             bar.update()
                 finally:
-                    run.update(wall_s=round(before + time.perf_counter() - began, 1))
+                    wall_s = round(before + time.perf_counter() - began, 1)
+                    run.update(wall_s=wall_s, n_networks_asked=asked)
             _complete(run, writer.rows)
         _report(out, run, threshold)
     if submission is not None and submission_format is not None:

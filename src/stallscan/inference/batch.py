@@ -22,7 +22,7 @@ def predict_all(
     predictor: Predictor,
     *,
     workers: int = 2,
-) -> Iterator[Row]:
+) -> Iterator[tuple[Row, int]]:
     """Predict in order; a bad one becomes a row that says so, and the run goes on.
 
     Memory is bounded by what ``workers`` threads load and one finished input more than that.
@@ -34,7 +34,7 @@ def predict_all(
         workers: threads that load and prepare.
 
     Yields:
-        One row an item, in their order.
+        A row for each item, in their order, and how many networks were asked about it.
     """
 
     def prepare(item: Item) -> tuple[Extraction, Inputs | None]:
@@ -56,7 +56,7 @@ def predict_all(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(extraction: Extraction, inputs: Inputs | None, predictor: Predictor) -> Row:
+def _row(extraction: Extraction, inputs: Inputs | None, predictor: Predictor) -> tuple[Row, int]:
     row = Row(
         filename=extraction.filename,
         status=extraction.status,
@@ -66,14 +66,15 @@ def _row(extraction: Extraction, inputs: Inputs | None, predictor: Predictor) ->
         model=predictor.card.name,
     )
     if inputs is None or extraction.volume is None:
-        return row
+        return row, 0
     try:
         prediction = predictor.predict(inputs)
     except OptionError as error:  # a stack that keeps its own depth, and too few slices
-        return dataclasses.replace(row, status="failed", message=f"{row.filename}: {error}")
-    return dataclasses.replace(
+        return dataclasses.replace(row, status="failed", message=f"{row.filename}: {error}"), 0
+    row = dataclasses.replace(
         row,
         probability=prediction.probability,
         stalled=prediction.stalled,
         box=extraction.volume.box,
     )
+    return row, prediction.n_networks

@@ -21,6 +21,9 @@ class PredictOptions:
     engine: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
     """What computes; auto takes the fastest in a short probe."""
 
+    stop_early: bool = False
+    """Do not ask networks that cannot change the call."""
+
     def __post_init__(self) -> None:
         if self.flips not in (None, 1, 2, 4, 8):
             raise OptionError(f"--flips is {self.flips}, allowed are 1, 2, 4 and 8")
