@@ -96,8 +96,10 @@ def _find_mask(grey: UInt8Array, inside: BoolArray, free: BoolArray) -> str:
     """Evidence of a black mask, empty without one.
 
     The tissue may be dark but is noisy; a mask is flat. Where the background has no noise either,
-    they cannot be told apart, and nothing is found.
+    they cannot be told apart, and nothing is found. Neither can they in fewer frames than a block.
     """
+    if len(grey) < _MASK_BLOCK:
+        return ""
     blocks = _blocks(len(grey), _MASK_BLOCK, step=_MASK_BLOCK // 2)
     activity = _block_means((grey > _BLACK).view(np.uint8), blocks)
     weight = free.astype(np.float32)
