@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from stallscan.data._map_files import map_files
 from stallscan.data.extract import Extractor
+from stallscan.data.map_files import map_files
 from stallscan.data.store import encode
 from stallscan.roi.extract import extract_roi
 from stallscan.roi.find import find_roi

@@ -71,9 +71,10 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     original = batch.predict_all
     asked: list[int] = []
 
-    def interrupted(names: list[str], *args: object, **options: object) -> object:
-        asked.append(len(names))
-        for n, row in enumerate(original(names, *args, **options)):  # type: ignore[arg-type]
+    def interrupted(items: list[Path], *args: object, n_done: int, **options: object) -> object:
+        asked.append(len(items) - n_done)
+        given = original(items, *args, n_done=n_done, **options)  # type: ignore[arg-type]
+        for n, row in enumerate(given):
             if len(asked) == 1 and n == 2:
                 raise KeyboardInterrupt
             yield row
@@ -162,11 +163,11 @@ def test_a_missing_model_is_refused_before_anything_is_written(
     assert not list(tmp_path.glob("*p.csv*"))
 
 
-def test_workers_below_one_are_refused(
+def test_workers_below_zero_are_refused(
     videos: Path, predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(videos, "--workers", 0) == 2
-    assert "--workers is 0, allowed are 1 and above" in error_of(capsys)
+    assert predict(videos, "--workers", -1) == 2
+    assert "--workers is -1, allowed are 1 and above, and 0 to decode" in error_of(capsys)
 
 
 def test_an_output_without_a_name_of_a_table_is_refused(

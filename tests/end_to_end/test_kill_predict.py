@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -41,4 +44,27 @@ def test_kill_9_then_the_same_command_gives_the_undisturbed_table(
     assert 8 <= rows_in(partial_of(out)) < N_VIDEOS and not out.exists()
     assert subprocess.run(run, check=False).returncode == 3
     assert rows_in(out) == N_VIDEOS
+    assert out.read_bytes() == whole
+
+
+def test_ctrl_c_ends_cleanly_and_loses_nothing(
+    tmp_path: Path, undisturbed: tuple[list[Path], tuple[str, ...], bytes]
+) -> None:
+    """A terminal sends it to the workers as well, which must not die of it."""
+    videos, options, whole = undisturbed
+    out = tmp_path / "p.csv"
+    run = command("predict", videos, out, *options)
+    process = subprocess.Popen(run, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while rows_in(partial_of(out)) < 8:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == (
+        "stallscan: error: interrupted; the same command goes on where this one stopped\n"
+    )
+    left = rows_in(partial_of(out))
+    assert 8 <= left < N_VIDEOS and not out.exists()
+    assert subprocess.run(run, check=False).returncode == 3
     assert out.read_bytes() == whole

@@ -20,6 +20,7 @@ from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.augment.mirror import FLIPS
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.inference import predictor as module
+from stallscan.inference import prepare
 from stallscan.inference.batch import predict_all
 from stallscan.inference.member import LoadedMember
 from stallscan.inference.predictor import Predictor
@@ -277,7 +278,7 @@ def test_members_may_differ_in_all_things(
         calls.append(preprocessing)
         return preprocess(volume, preprocessing)
 
-    monkeypatch.setattr(module, "preprocess", counting)
+    monkeypatch.setattr(prepare, "preprocess", counting)
     found = asked(ensemble(tmp_path, dict.fromkeys(DIFFERENT, 1.0), flips=2), volume)
     assert found == pytest.approx(float(np.mean(alone)), abs=ROUNDED)
     assert len(calls) == len(set(calls)) == 4  # a and d share theirs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from tyro.constructors import (
     ConstructorRegistry,
@@ -55,6 +55,27 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         instance_from_str=lambda words: make(words[0]),
         is_instance=lambda value: isinstance(value, make) and not isinstance(value, bool),
         str_from_instance=lambda value: [str(value)],
+    )
+
+
+@REGISTRY.primitive_rule
+def _choice(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """One of some words, which the option's text explains and so need not stand before it."""
+    allowed = get_args(info.type)
+    if get_origin(info.type) is not Literal or not all(isinstance(word, str) for word in allowed):
+        return None
+
+    def parse(words: list[str]) -> str:
+        if words[0] not in allowed:
+            raise ValueError(f"{words[0]!r} is not one of {', '.join(allowed)}")
+        return words[0]
+
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="WORD",
+        instance_from_str=parse,
+        is_instance=lambda value: value in allowed,
+        str_from_instance=lambda value: [value],
     )
 
 

@@ -44,36 +44,37 @@ def predict(
 ) -> int:
     """Say of each video whether the outlined vessel is stalled.
 
-    A row for each video: probability, call, status (ok, flagged, failed) and why. Exit code 3 when
-    a video failed. The same command again resumes an unfinished run.
+    A row for each: probability, call, status (ok, flagged, failed), why. Exit code 3 if any failed.
 
     Args:
         videos: Videos, folders of videos, or a ROI store.
         out: The table to write (CSV).
         prediction: How to predict; its fields have texts of their own.
         regions: Where the regions come from; likewise.
-        model: Checkpoint or ensemble folder; the model in the box by default.
+        model: Checkpoint or ensemble folder; the one in the box by default.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
-        failed_as: Call for failed videos there, 0 or 1; refused by default.
+        failed_as: Call for failed ones there, 0 or 1; refused by default.
         split: Of a data set, train or test alone.
         limit: The first so many alone.
-        workers: Threads that decode; all cores by default.
+        workers: Processes that decode; all cores by default.
         dry_run: Say what would be done, write nothing.
         overwrite: Start anew over an existing table.
     """
     # Late, for torch takes seconds to load and `--help` needs none of it.
     from stallscan.data.source import open_source
     from stallscan.inference.batch import predict_all
-    from stallscan.inference.choose import choose_engine
+    from stallscan.inference.choose import choose
     from stallscan.inference.engine import version_of
     from stallscan.inference.member import load_members
-    from stallscan.inference.plan import describe_run
+    from stallscan.inference.plan import describe_choice, describe_run
     from stallscan.inference.predictor import Predictor, require_bounds
     from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 
-    if workers < 1:
-        raise OptionError(f"--workers is {workers}, allowed are 1 and above")
+    if workers < 0:
+        raise OptionError(
+            f"--workers is {workers}, allowed are 1 and above, and 0 to decode between the networks"
+        )
     if not out.suffix:
         raise OptionError(f"--out is {out}, a table needs a file name such as {out}.csv")
     if (submission is None) != (submission_format is None):
@@ -95,13 +96,17 @@ def predict(
         **source.identity,
         "model": f"{card.name}, sha256 {_fingerprint_model(model_dir)}",
         "engine": prediction.engine,
+        "device": prediction.device,
+        "precision": prediction.precision,
+        "batch": prediction.batch,
         "flips": flips,
         "threshold": threshold,
         "stop_early": prediction.stop_early,
     }
     if dry_run:
+        choice = choose(prediction, members, flips=flips, n_vessels=len(names))
         for line in describe_run(
-            members, card, flips=flips, threshold=threshold, engine=prediction.engine, names=names
+            members, card, flips=flips, threshold=threshold, choice=choice, names=names
         ):
             say(line)
         return 0
@@ -119,14 +124,17 @@ def predict(
         else:
             began = time.perf_counter()
             with PredictionsWriter(out, names) as writer:
-                todo = names[len(writer.rows) :]
+                n_done = len(writer.rows)
                 if "engine" not in run.record:  # a resumed run keeps that of its first start
-                    engine = prediction.engine
-                    if engine == "auto":
-                        choice = choose_engine(members, flips=flips, n_vessels=len(todo))
-                        engine = choice.name
-                        say(f"engine: {engine} ({choice.reason})")
-                    run.update(engine=engine, engine_version=version_of(engine))
+                    choice = choose(prediction, members, flips=flips, n_vessels=len(names))
+                    if choice.reason:
+                        say(describe_choice(choice))
+                    run.update(
+                        engine=choice.engine,
+                        engine_version=version_of(choice.engine),
+                        device=choice.device,
+                        batch=choice.batch,
+                    )
                 predictor = Predictor(
                     members,
                     card,
@@ -134,14 +142,21 @@ def predict(
                     threshold=threshold,
                     stop_early=prediction.stop_early,
                     engine=run.record["engine"],
+                    device=run.record["device"],
+                    precision=prediction.precision,
                 )
                 # Those of earlier starts count.
                 before = run.record.get("wall_s", 0.0)
                 asked = run.record.get("n_networks_asked", 0)
                 try:
-                    with progress_bar(len(names), initial=len(writer.rows)) as bar:
+                    with progress_bar(len(names), initial=n_done) as bar:
                         for row, n_asked in predict_all(
-                            todo, source.load, predictor, workers=workers
+                            source.items,
+                            source.load,
+                            predictor,
+                            workers=workers,
+                            batch=run.record["batch"],
+                            n_done=n_done,
                         ):
                             writer.append(row)
                             asked += n_asked

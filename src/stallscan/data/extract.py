@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stallscan import __version__
-from stallscan.data._map_files import map_files
+from stallscan.data.map_files import map_files
 from stallscan.data.rois import read_rois
 from stallscan.data.tables import BOX_COLUMNS, STATUSES
 from stallscan.data.videos import find_videos, fingerprint

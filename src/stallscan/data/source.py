@@ -20,14 +20,19 @@ class RoiSource:
     """Named ROIs, made when they are asked for.
 
     Attributes:
-        names: base names of the files, in order.
-        load: name → Extraction; may be called from threads.
+        items: what ``load`` takes, in order: paths of videos, or names in the store.
+        load: item → Extraction; can be sent to other processes.
         identity: what decides the content, for the records of runs.
     """
 
-    names: list[str]
-    load: Callable[[str], Extraction]
+    items: Sequence[Path] | Sequence[str]
+    load: Callable[[Any], Extraction]
     identity: dict[str, Any]
+
+    @property
+    def names(self) -> list[str]:
+        """Base names of the files, in order."""
+        return [item.name if isinstance(item, Path) else item for item in self.items]
 
 
 def open_source(
@@ -76,11 +81,10 @@ def open_source(
 
 
 def _from_videos(paths: list[Path], extractor: Extractor) -> RoiSource:
-    by_name = {path.name: path for path in paths}
-    extractor.warn_unused(by_name)
+    extractor.warn_unused(path.name for path in paths)
     return RoiSource(
-        names=list(by_name),
-        load=lambda name: extractor(by_name[name]),
+        items=paths,
+        load=extractor,
         identity={
             "videos": f"{len(paths)} videos, sha256 {fingerprint(paths)}",
             **extractor.identity(),
@@ -89,13 +93,18 @@ def _from_videos(paths: list[Path], extractor: Extractor) -> RoiSource:
 
 
 def _from_store(store: RoiStore, limit: int | None) -> RoiSource:
-    def load(name: str) -> Extraction:
-        try:
-            return store[name]
-        except StoreError as error:  # one damaged entry is one failed row
-            return Extraction(filename=name, message=str(error))
-
     identity: dict[str, Any] = {"store": dict(store.identity)}
     if limit is not None:
         identity["limit"] = limit
-    return RoiSource(names=list(store.names)[:limit], load=load, identity=identity)
+    return RoiSource(items=list(store.names)[:limit], load=_FromStore(store), identity=identity)
+
+
+@dataclass(frozen=True, slots=True)
+class _FromStore:
+    store: RoiStore
+
+    def __call__(self, name: str) -> Extraction:
+        try:
+            return self.store[name]
+        except StoreError as error:  # one damaged entry is one failed row
+            return Extraction(filename=name, message=str(error))

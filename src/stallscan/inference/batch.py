@@ -1,80 +1,94 @@
-"""Many vessels: read, cut out and resize in threads, the networks in their midst."""
+"""Many vessels: workers read, cut out and resize, the networks in their midst."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
+from stallscan.data.map_files import map_files
 from stallscan.errors import OptionError
-from stallscan.inference.predictor import Inputs, Predictor
+from stallscan.inference.predictor import Prediction, Predictor
+from stallscan.inference.prepare import Prepare, Prepared, not_prepared
 from stallscan.inference.table import Row
 from stallscan.roi.extraction import Extraction
 
-Item = TypeVar("Item")
-
 
 def predict_all(
-    items: Sequence[Item],
-    load: Callable[[Item], Extraction],
+    items: Sequence[Path] | Sequence[str],
+    load: Callable[[Any], Extraction],
     predictor: Predictor,
     *,
-    workers: int = 2,
+    workers: int = 0,
+    batch: int = 1,
+    n_done: int = 0,
 ) -> Iterator[tuple[Row, int]]:
     """Predict in order; a bad one becomes a row that says so, and the run goes on.
 
-    Memory is bounded by what ``workers`` threads load and one finished input more than that.
+    Memory is bounded by ``workers`` and ``batch``, however many items there are. Batches begin at
+    multiples of ``batch``, so that a resumed run has the same ones.
 
     Args:
         items: what ``load`` takes: paths of videos, names in a store.
-        load: makes the ROI, or says why there is none; called in threads.
+        load: makes the ROI, or says why there is none; must be picklable if there are workers.
         predictor: the network or ensemble.
-        workers: threads that load and prepare.
+        workers: processes that load and prepare; with 0 this one does it, between the networks.
+        batch: vessels that are asked about at once.
+        n_done: items from the first on whose rows are not wanted again.
 
     Yields:
-        A row for each item, in their order, and how many networks were asked about it.
+        A row for each further item, in their order, and how many networks were asked about it.
+
+    Raises:
+        OptionError: a batch does not fit into the memory of a GPU.
     """
-
-    def prepare(item: Item) -> tuple[Extraction, Inputs | None]:
-        extraction = load(item)
-        volume = extraction.volume
-        return extraction, None if volume is None else predictor.prepare(volume)
-
-    waiting: deque[Future[tuple[Extraction, Inputs | None]]] = deque()
-    ahead = iter(items)
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            while True:
-                while len(waiting) <= workers and (item := next(ahead, None)) is not None:
-                    waiting.append(pool.submit(prepare, item))
-                if not waiting:
-                    return
-                yield _row(*waiting.popleft().result(), predictor)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    first = n_done // batch * batch
+    todo: Any = items[first:]
+    prepared = map_files(
+        todo,
+        Prepare(load=load, preprocessings=predictor.preprocessings),
+        failed=not_prepared,
+        workers=min(workers, len(todo)),
+    )
+    while group := list(islice(prepared, batch)):
+        rows = _predict(group, predictor)
+        yield from rows[max(n_done - first, 0) :]
+        first += len(group)
 
 
-def _row(extraction: Extraction, inputs: Inputs | None, predictor: Predictor) -> tuple[Row, int]:
+def _predict(group: Sequence[Prepared], predictor: Predictor) -> list[tuple[Row, int]]:
+    checked = [_check(prepared, predictor) for prepared in group]
+    inputs = [prepared.inputs for prepared in checked if prepared.inputs is not None]
+    predictions = iter(predictor.predict_batch(inputs))
+    return [
+        _row(prepared, None if prepared.inputs is None else next(predictions), predictor)
+        for prepared in checked
+    ]
+
+
+def _check(prepared: Prepared, predictor: Predictor) -> Prepared:
+    if prepared.inputs is None:
+        return prepared
+    try:
+        predictor.check(prepared.inputs)
+    except OptionError as error:  # a stack that keeps its own depth, and too few slices
+        return prepared.failed(f"{prepared.filename}: {error}")
+    return prepared
+
+
+def _row(
+    prepared: Prepared, prediction: Prediction | None, predictor: Predictor
+) -> tuple[Row, int]:
     row = Row(
-        filename=extraction.filename,
-        status=extraction.status,
-        message=extraction.message,
-        n_frames=extraction.n_frames,
-        outline=extraction.outline,
+        filename=prepared.filename,
+        status=prepared.status,
+        message=prepared.message,
+        probability=None if prediction is None else prediction.probability,
+        stalled=None if prediction is None else prediction.stalled,
+        n_frames=prepared.n_frames,
+        box=prepared.box,
+        outline=prepared.outline,
         model=predictor.card.name,
     )
-    if inputs is None or extraction.volume is None:
-        return row, 0
-    try:
-        prediction = predictor.predict(inputs)
-    except OptionError as error:  # a stack that keeps its own depth, and too few slices
-        return dataclasses.replace(row, status="failed", message=f"{row.filename}: {error}"), 0
-    row = dataclasses.replace(
-        row,
-        probability=prediction.probability,
-        stalled=prediction.stalled,
-        box=extraction.volume.box,
-    )
-    return row, prediction.n_networks
+    return row, 0 if prediction is None else prediction.n_networks

@@ -1,17 +1,19 @@
-"""``--engine auto``: a short probe of what is installed."""
+"""What computes, where nothing was asked for: a GPU, or the fastest engine in a short probe."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from stallscan.inference.device import BATCH, choose_device
 from stallscan.inference.engine import Engine, is_installed, make_engine
 from stallscan.inference.member import LoadedMember
-from stallscan.inference.options import EngineName
+from stallscan.inference.options import EngineName, Precision, PredictOptions
 
 SHORT_S = 10.0
 """Seconds of work below which PyTorch, which is loaded anyway, is done before others are ready."""
@@ -20,35 +22,65 @@ FRAMES = 48
 ROUNDS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An engine and why it was chosen.
+    """What computes, and why.
 
     Attributes:
-        name: of the engine.
+        engine: by name.
+        device: as PyTorch names it.
+        precision: of the computation.
+        batch: vessels at once.
         seconds: a vessel takes, flips and members together, per engine that was tried.
-        reason: for the user, in a few words.
+        reason: for the user, in a few words; empty where nothing was left to choose.
     """
 
-    name: EngineName
-    seconds: dict[EngineName, float]
-    reason: str
+    engine: EngineName
+    device: str
+    precision: Precision
+    batch: int
+    seconds: dict[EngineName, float] = field(default_factory=dict)
+    reason: str = ""
 
 
-def choose_engine(members: tuple[LoadedMember, ...], *, flips: int, n_vessels: int) -> Choice:
-    """Time the engines on one member with random input, and take the fastest.
+def choose(
+    options: PredictOptions, members: tuple[LoadedMember, ...], *, flips: int, n_vessels: int
+) -> Choice:
+    """Settle what the user left open.
 
     Args:
+        options: of the user.
         members: of which the first is probed; the others are taken to cost as much each.
         flips: mirrored copies that make a batch.
-        n_vessels: how many there are to predict; for few of them PyTorch is taken unprobed
-            against others.
+        n_vessels: how many there are to predict.
+
+    Raises:
+        OptionError: what was asked for is not to be had on this machine.
+    """
+    on_cpu = options.engine not in ("auto", "torch") and options.device == "auto"
+    device = choose_device("cpu" if on_cpu else options.device, precision=options.precision)
+    batch = options.batch or BATCH[device.type]
+    chosen = Choice(engine="torch", device=str(device), precision=options.precision, batch=batch)
+    if options.engine != "auto":
+        return replace(chosen, engine=options.engine)
+    if device.type != "cpu":
+        return replace(chosen, reason=f"a GPU, {torch.cuda.get_device_name(device)}")
+    engine, seconds, reason = _probe(members, flips=flips, n_vessels=n_vessels)
+    return replace(chosen, engine=engine, seconds=seconds, reason=reason)
+
+
+def _probe(
+    members: tuple[LoadedMember, ...], *, flips: int, n_vessels: int
+) -> tuple[EngineName, dict[EngineName, float], str]:
+    """Time the engines on one member with random input, and take the fastest.
+
+    For little work PyTorch is taken unprobed against others.
     """
     network, batch = members[0].model, _batch(members[0], flips)
     seconds: dict[EngineName, float] = {}
     seconds["torch"] = len(members) * _time(make_engine(network, "torch"), batch)
     if (expected := n_vessels * seconds["torch"]) < SHORT_S:
-        return Choice("torch", seconds, f"{expected:.1f} s of work, too little for another engine")
+        return "torch", seconds, f"{expected:.1f} s of work, too little for another engine"
     others: tuple[EngineName, ...] = ("openvino", "onnxruntime")
     for name in others:
         if is_installed(name):
@@ -56,7 +88,7 @@ def choose_engine(members: tuple[LoadedMember, ...], *, flips: int, n_vessels: i
             break  # ONNX Runtime is for where OpenVINO is not
     best = min(seconds, key=seconds.__getitem__)
     found = ", ".join(f"{name} {1000 * took:.0f} ms" for name, took in seconds.items())
-    return Choice(best, seconds, f"a vessel takes {found}")
+    return best, seconds, f"a vessel takes {found}"
 
 
 def _batch(member: LoadedMember, flips: int) -> NDArray[np.float32]:

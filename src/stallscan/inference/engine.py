@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stallscan.errors import OptionError
-from stallscan.inference.options import EngineName
+from stallscan.inference.options import EngineName, Precision
 from stallscan.models._network import Network
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
@@ -34,15 +34,23 @@ def version_of(name: EngineName) -> str:
     return importlib.metadata.version(name)
 
 
-def make_engine(network: Network, name: EngineName) -> Engine:
-    """Make a network ready in an engine, with as many threads as torch has.
+def make_engine(
+    network: Network,
+    name: EngineName,
+    *,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> Engine:
+    """Make a network ready in an engine, on a CPU with as many threads as torch has.
 
     Args:
         network: in evaluation mode; stays as it is.
         name: of the engine.
+        device: see `stallscan.inference.device.choose_device`; "auto" is a GPU for torch alone.
+        precision: of the computation.
 
     Raises:
-        OptionError: no such engine, or its package is not installed.
+        OptionError: no such engine, its package is not installed, or it does not compute there.
     """
     if name not in ENGINES:
         raise OptionError(f"the engine is {name!r}, allowed are {', '.join(ENGINES)}")
@@ -51,6 +59,17 @@ def make_engine(network: Network, name: EngineName) -> Engine:
         raise OptionError(
             f"the engine is {name}, whose package is not installed (there are {have}); "
             f"pip install {name} onnx, or choose another --engine"
+        )
+    from stallscan.inference.device import choose_device
+
+    is_torch = name == "torch"
+    where = choose_device(
+        "cpu" if device == "auto" and not is_torch else device, precision=precision
+    )
+    if where.type != "cpu" and not is_torch:
+        raise OptionError(
+            f"--engine is {name} and --device is {device}, on a GPU allowed is torch; leave one "
+            "of them out"
         )
     # Each loads its library only when it is asked for.
     if name == "openvino":
@@ -63,4 +82,4 @@ def make_engine(network: Network, name: EngineName) -> Engine:
         return OnnxRuntimeEngine(network)
     from stallscan.inference.torch_engine import TorchEngine
 
-    return TorchEngine(network)
+    return TorchEngine(network, where, precision)

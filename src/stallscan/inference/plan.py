@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stallscan.inference.choose import choose_engine
+from stallscan.inference.choose import Choice
 from stallscan.inference.engine import version_of
 from stallscan.inference.member import LoadedMember
-from stallscan.inference.options import EngineName
 from stallscan.models.card import ModelCard
 from stallscan.models.ensemble import EnsembleCard
 
@@ -18,7 +17,7 @@ def describe_run(
     *,
     flips: int,
     threshold: float,
-    engine: EngineName | str,
+    choice: Choice,
     names: Sequence[str],
 ) -> list[str]:
     """Lines for the user: inputs, model, what each network sees, engine, time.
@@ -28,7 +27,7 @@ def describe_run(
         card: of the model.
         flips: mirrored copies.
         threshold: of the call.
-        engine: as asked for; "auto" is probed here, so that its choice is the run's.
+        choice: what computes.
         names: of the inputs.
     """
     lines = [
@@ -37,16 +36,21 @@ def describe_run(
     ]
     for preprocessing, count in _counted(members).items():
         lines.append(f"  {preprocessing}: {count}")
-    if engine != "auto":
-        return [*lines, f"engine: {engine}"]
-    choice = choose_engine(members, flips=flips, n_vessels=len(names))
-    seconds = len(names) * choice.seconds[choice.name]
-    return [
-        *lines,
-        f"engine: {choice.name} {version_of(choice.name)} ({choice.reason})",
-        f"networks: about {_duration(seconds)} for all inputs; reading them comes on top where it "
-        "is slower",
-    ]
+    lines.append(describe_choice(choice))
+    if choice.engine in choice.seconds:
+        seconds = len(names) * choice.seconds[choice.engine]
+        lines.append(
+            f"networks: about {_duration(seconds)} for all inputs; reading them comes on top where "
+            "it is slower"
+        )
+    return lines
+
+
+def describe_choice(choice: Choice) -> str:
+    """One line: engine, version, where and why."""
+    where = "" if choice.device == "cpu" else f" on {choice.device} in {choice.precision}"
+    why = f" ({choice.reason})" if choice.reason else ""
+    return f"engine: {choice.engine} {version_of(choice.engine)}{where}{why}"
 
 
 def _counted(members: Sequence[LoadedMember]) -> dict[str, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from stallscan.augment.evaluation import Preprocessing, preprocess
+from stallscan.augment.evaluation import Preprocessing
 from stallscan.augment.mirror import FLIPS, mirrored
 from stallscan.errors import OptionError
 from stallscan.inference.engine import make_engine
 from stallscan.inference.member import LoadedMember, load_members
-from stallscan.inference.options import EngineName, PredictOptions
+from stallscan.inference.options import EngineName, Precision, PredictOptions
+from stallscan.inference.prepare import Inputs, make_inputs
 from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 from stallscan.models.ensemble import Combine, EnsembleCard
 from stallscan.roi.volume import Volume
-
-Inputs = dict[Preprocessing, NDArray[np.float32]]
-"""One volume as the networks want it: ``(c, z, y, x)`` for each distinct preprocessing."""
 
 _ROUNDING = 1e-6
 
@@ -55,10 +54,13 @@ class Predictor:
             that of the members asked.
         engine: what computes the networks. Probabilities of two engines differ by rounding, at most
             by about 1e-5.
+        device: "cpu", "cuda", "cuda:1"; "auto" takes a GPU that is there, if the engine is torch.
+        precision: of the computation, bf16 and fp16 on a GPU alone.
 
     Raises:
-        OptionError: ``flips``, ``threshold`` or ``engine`` outside what is allowed, an engine that
-            is not installed, or ``stop_early`` of a mean of logits, which has no bounds.
+        OptionError: ``flips``, ``threshold``, ``engine``, ``device`` or ``precision`` outside what
+            is allowed, an engine that is not installed, or ``stop_early`` of a mean of logits,
+            which has no bounds.
     """
 
     def __init__(
@@ -70,8 +72,11 @@ class Predictor:
         threshold: float | None = None,
         stop_early: bool = False,
         engine: EngineName = "torch",
+        device: str = "cpu",
+        precision: Precision = "float32",
     ) -> None:
-        PredictOptions(flips=flips, threshold=threshold)  # the one place that checks them
+        # The one place that checks them.
+        PredictOptions(flips=flips, threshold=threshold, device=device, precision=precision)
         self.members = tuple(members)
         self.card = card
         self.flips = card.flips if flips is None else flips
@@ -81,7 +86,11 @@ class Predictor:
             require_bounds(card)
         self.stop_early = stop_early
         self.engine = engine
-        self._engines = [make_engine(member.model, engine) for member in self.members]
+        self.preprocessings = tuple(dict.fromkeys(member.preprocessing for member in self.members))
+        self._engines = [
+            make_engine(member.model, engine, device=device, precision=precision)
+            for member in self.members
+        ]
 
     def __call__(self, volume: Volume) -> Prediction:
         """Ask about one ROI.
@@ -93,34 +102,74 @@ class Predictor:
         return self.predict(self.prepare(volume))
 
     def prepare(self, volume: Volume) -> Inputs:
-        """Make a volume what `predict` takes; safe to call in threads."""
-        distinct = dict.fromkeys(member.preprocessing for member in self.members)
-        return {preprocessing: preprocess(volume, preprocessing) for preprocessing in distinct}
+        """Make a volume what `predict` takes."""
+        return make_inputs(volume, self.preprocessings)
 
-    def predict(self, inputs: Inputs) -> Prediction:
-        """Ask about one prepared volume.
-
-        The flips of one vessel are a batch, and nothing else is in it: a probability never depends
-        on the other videos of a run. Nor does it depend on the order of the members: what they say
-        is weighed in float64 and summed by `math.fsum`, which rounds once.
+    def check(self, inputs: Inputs) -> None:
+        """Refuse what a network cannot take.
 
         Raises:
             OptionError: the volume is too thin for a network.
         """
-        whole = math.fsum(member.weight for member in self.members)
-        copies = {
-            preprocessing: np.stack([mirrored(array, axes) for axes in FLIPS[: self.flips]])
-            for preprocessing, array in inputs.items()
-        }  # (n, c, z, y, x)
-        for member in self.members:  # refuses a stack that is too thin before any is asked
+        for member in self.members:
             member.model.feature_size(inputs[member.preprocessing].shape[1:])
-        answers: list[tuple[float, float]] = []  # weight, mean over the flips
+
+    def predict(self, inputs: Inputs) -> Prediction:
+        """Ask about one prepared volume, whose flips are a batch.
+
+        Raises:
+            OptionError: the volume is too thin for a network.
+        """
+        self.check(inputs)
+        return self.predict_batch([inputs])[0]
+
+    def predict_batch(self, vessels: Sequence[Inputs]) -> list[Prediction]:
+        """Ask about several prepared and checked volumes at once; those of one shape are a batch.
+
+        What the members say of a vessel is weighed in float64 and summed by `math.fsum`, which
+        rounds once: a probability does not depend on their order. Of the other vessels in a batch
+        it depends by the rounding of the engine.
+
+        Raises:
+            OptionError: a batch does not fit into the memory of a GPU.
+        """
+        alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
+        for place, inputs in enumerate(vessels):
+            alike[tuple(array.shape for array in inputs.values())].append(place)
+        found: dict[int, Prediction] = {}
+        for places in alike.values():
+            predictions = self._predict_alike([vessels[place] for place in places])
+            found.update(zip(places, predictions, strict=True))
+        return [found[place] for place in range(len(vessels))]
+
+    def _predict_alike(self, vessels: Sequence[Inputs]) -> list[Prediction]:
+        whole = math.fsum(member.weight for member in self.members)
+        # For each vessel, of each member that was asked: weight, mean over the flips.
+        answers: list[list[tuple[float, float]]] = [[] for _ in vessels]
+        open_ = list(range(len(vessels)))
+        copies: dict[Preprocessing, NDArray[np.float32]] = {}
         for member, engine in zip(self.members, self._engines, strict=True):
-            logits = engine(copies[member.preprocessing]).astype(np.float64)
+            seen = member.preprocessing
+            if seen not in copies:
+                copies[seen] = self._mirrored([vessels[place][seen] for place in open_])
+            logits = engine(copies[seen]).astype(np.float64)
             each = logits if self.combine == "logit" else expit(logits)
-            answers.append((member.weight, float(each.mean())))
-            if self.stop_early and self._is_decided(answers, whole):
-                break
+            means = each.reshape(len(open_), self.flips).mean(axis=1)
+            for place, mean in zip(open_, means, strict=True):
+                answers[place].append((member.weight, float(mean)))
+            if self.stop_early:
+                left = [place for place in open_ if not self._is_decided(answers[place], whole)]
+                if not left:
+                    break
+                if len(left) < len(open_):
+                    open_, copies = left, {}
+        return [self._conclude(given) for given in answers]
+
+    def _mirrored(self, arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """``(vessels × flips, c, z, y, x)``, the flips of a vessel side by side."""
+        return np.stack([mirrored(array, axes) for array in arrays for axes in FLIPS[: self.flips]])
+
+    def _conclude(self, answers: list[tuple[float, float]]) -> Prediction:
         total = math.fsum(weight for weight, _ in answers)
         mean = math.fsum(weight * answer for weight, answer in answers) / total
         if self.combine == "logit":
@@ -159,13 +208,22 @@ def load_predictor(
     flips: int | None = None,
     threshold: float | None = None,
     engine: EngineName = "torch",
+    device: str = "cpu",
+    precision: Precision = "float32",
 ) -> Predictor:
     """Load a checkpoint folder, an ensemble folder, or the model in the box.
 
     Raises:
         CheckpointError: the folder is missing, damaged or inconsistent, or a member of it is.
-        OptionError: ``flips``, ``threshold`` or ``engine`` outside what is allowed, or an engine
-            that is not installed.
+        OptionError: an option outside what is allowed, or not to be had on this machine.
     """
     members, card = load_members(DEFAULT_MODEL_DIR if model_dir is None else Path(model_dir))
-    return Predictor(members, card, flips=flips, threshold=threshold, engine=engine)
+    return Predictor(
+        members,
+        card,
+        flips=flips,
+        threshold=threshold,
+        engine=engine,
+        device=device,
+        precision=precision,
+    )

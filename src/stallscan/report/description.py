@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stallscan.data._map_files import map_files
 from stallscan.data.dataset import Tables, find_table, read_tables
 from stallscan.data.extract import Extractor
+from stallscan.data.map_files import map_files
 from stallscan.data.matching import join_labels
 from stallscan.data.rules import EXPERT_PROJECTS, compare_with_rules, crowd_scores
 from stallscan.data.store import RoiStore, Summary, is_store

@@ -1,0 +1,89 @@
+"""What workers do with a file: read, cut out, resize (no torch, so that they start quickly)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stallscan.augment.evaluation import Preprocessing, preprocess
+from stallscan.errors import StallscanError
+from stallscan.roi.extraction import Extraction
+from stallscan.roi.volume import Volume
+from stallscan.types import Box
+
+Inputs = dict[Preprocessing, NDArray[np.float32]]
+"""One volume as the networks want it: ``(c, z, y, x)`` for each distinct preprocessing."""
+
+
+def make_inputs(volume: Volume, preprocessings: tuple[Preprocessing, ...]) -> Inputs:
+    """A volume as each of the networks wants it."""
+    return {preprocessing: preprocess(volume, preprocessing) for preprocessing in preprocessings}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A file ready for the networks, or why it is not.
+
+    Attributes:
+        filename: base name.
+        status: ok, flagged or failed.
+        message: why it is not ok.
+        outline: the verdict's word.
+        n_frames: frames decoded.
+        box: around the outline.
+        inputs: for the networks; None where it failed.
+    """
+
+    filename: str
+    status: str
+    message: str = ""
+    outline: str = ""
+    n_frames: int | None = None
+    box: Box | None = None
+    inputs: Inputs | None = None
+
+    def failed(self, message: str) -> Prepared:
+        """The same file, which failed after all."""
+        return replace(self, status="failed", message=message, box=None, inputs=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Item → Prepared; can be sent to other processes.
+
+    Attributes:
+        load: makes the ROI, or says why there is none.
+        preprocessings: of the networks, each once.
+    """
+
+    load: Callable[[Any], Extraction]
+    preprocessings: tuple[Preprocessing, ...]
+
+    def __call__(self, item: Path | str) -> Prepared:
+        """The volume itself, which may be large, stays behind."""
+        extraction = self.load(item)
+        volume = extraction.volume
+        prepared = Prepared(
+            filename=extraction.filename,
+            status=extraction.status,
+            message=extraction.message,
+            outline=extraction.outline,
+            n_frames=extraction.n_frames,
+            box=None if volume is None else volume.box,
+        )
+        if volume is None:
+            return prepared
+        try:
+            return replace(prepared, inputs=make_inputs(volume, self.preprocessings))
+        except (StallscanError, MemoryError) as error:
+            return prepared.failed(f"{prepared.filename}: {str(error) or 'no memory left'}")
+
+
+def not_prepared(item: Path | str, message: str) -> Prepared:
+    """For a file at which its process died."""
+    return Prepared(filename=Path(item).name, status="failed", message=message)
