@@ -235,15 +235,36 @@ def test_stopping_early_never_changes_a_call(volume: stallscan.Volume, tmp_path:
         save(tmp_path / f"m{seed}", seed=seed)
     ensemble(tmp_path, {f"m{seed}": 1.0 + seed for seed in range(5)}, flips=2)
     loaded = stallscan.load_predictor(tmp_path)
+    hasty = Predictor(loaded.members, loaded.card, stop_early=True)
     mean = loaded(volume).probability
     asked = set()
     for threshold in (0.0, 1.0, mean, mean + 1e-6, mean - 1e-6, *np.linspace(0.01, 0.99, 23)):
-        options = {"threshold": float(threshold)}
-        full = Predictor(loaded.members, loaded.card, **options)(volume)
-        early = Predictor(loaded.members, loaded.card, stop_early=True, **options)(volume)
+        loaded.threshold = hasty.threshold = float(threshold)
+        full, early = loaded(volume), hasty(volume)
         assert early.stalled == full.stalled == (early.probability >= threshold), threshold
         asked.add(early.n_networks)
     assert len(asked) > 1 and max(asked) == 5
+
+
+def test_each_vessel_of_a_batch_stops_when_it_is_decided(tmp_path: Path) -> None:
+    for seed in range(4):
+        save(tmp_path / f"m{seed}", seed=seed)
+    ensemble(tmp_path, {f"m{seed}": 1.0 + seed for seed in range(4)}, flips=2)
+    loaded = stallscan.load_predictor(tmp_path)
+    hasty = Predictor(loaded.members, loaded.card, stop_early=True)
+    clips = [draw_clip(seed, 10) for seed in range(6)]
+    vessels = [loaded.prepare(stallscan.find_roi(clip).crop(clip)) for clip in clips]
+    whole = [prediction.probability for prediction in loaded.predict_batch(vessels)]
+    n_asked = set()
+    for threshold in np.linspace(min(whole) - 0.05, max(whole) + 0.05, 7):
+        loaded.threshold = hasty.threshold = float(threshold)
+        together = hasty.predict_batch(vessels)
+        alone = [hasty.predict(vessel) for vessel in vessels]
+        for one, other in zip(alone, together, strict=True):
+            assert (one.stalled, one.n_networks) == (other.stalled, other.n_networks)
+            assert other.probability == pytest.approx(one.probability, abs=ROUNDED)
+        n_asked |= {prediction.n_networks for prediction in together}
+    assert len(n_asked) > 1
 
 
 def test_a_mean_of_logits_has_no_bounds(tmp_path: Path) -> None:
