@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,6 +110,19 @@ def test_an_engine_that_is_not_installed_is_refused(
 def test_versions() -> None:
     assert version_of("torch") == torch.__version__
     assert all(version_of(name)[0].isdigit() for name in ENGINES)
+
+
+def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
+    """Left alone, importing it leaves an identity in the home folder and sends it to a server."""
+    code = (
+        "import sys, stallscan\n"
+        "stallscan.load_predictor(engine='openvino')\n"
+        "assert 'openvino' in sys.modules\n"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry')]\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not (tmp_path / "intel").exists()
 
 
 # --- auto -------------------------------------------------------------------------------------

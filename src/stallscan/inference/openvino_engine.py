@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import openvino
 import torch
 from numpy.typing import NDArray
 
+from stallscan.inference._openvino import openvino
 from stallscan.models._network import Network
 from stallscan.models.graph import to_onnx
 
