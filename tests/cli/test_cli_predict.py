@@ -36,7 +36,9 @@ def videos(tmp_path: Path, write_drawn_clip: Callable[..., Path]) -> Path:
 @pytest.fixture
 def predict(tmp_path: Path, tiny_model_dir: Path) -> Callable[..., int]:
     def run(*arguments: object, out: str = "p.csv", model: Path = tiny_model_dir) -> int:
-        common = ("--out", tmp_path / out, "--model", model, "--flips", 1, "-q")
+        # Starting workers takes longer than these few videos.
+        workers = () if "--workers" in arguments else ("--workers", 0)
+        common = ("--out", tmp_path / out, "--model", model, "--flips", 1, "-q", *workers)
         return main([str(a) for a in ("predict", *arguments, *common)])
 
     return run
@@ -53,6 +55,13 @@ def test_a_folder_of_good_videos(videos: Path, predict: Callable[..., int], tmp_
     assert set(table["status"]) == {"ok"} and table["probability"].between(0, 1).all()
     record = json.loads((tmp_path / "p.csv.run.json").read_text())
     assert record["state"] == "complete" and record["counts"]["ok"] == 4
+
+
+def test_workers_change_nothing(videos: Path, predict: Callable[..., int], tmp_path: Path) -> None:
+    (videos / "v9.mp4").write_bytes(b"no video")
+    assert predict(videos, "--workers", 2, out="workers.csv") == 3
+    assert predict(videos) == 3
+    assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "workers.csv").read_bytes()
 
 
 def test_a_failed_video_makes_exit_code_3_again_and_again(

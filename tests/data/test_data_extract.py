@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from deadly import deadly, slow_first
 
 from stallscan.data.extract import INDEX_COLUMNS, ExtractOptions, Extractor, extract_to_store
 from stallscan.data.map_files import map_files
@@ -177,19 +177,6 @@ def test_no_workers(videos: Path, tmp_path: Path) -> None:
 
 
 # --- Working on files by all cores ------------------------------------------------------------
-
-
-def slow_first(path: Path) -> str:
-    """In a worker: the first file takes longest."""
-    time.sleep(0.3 if path.name == "0" else 0)
-    return path.name
-
-
-def deadly(path: Path) -> str:
-    """In a worker: one file kills the process, as a crash of a decoder does."""
-    if path.name == "3":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return path.name
 
 
 def said(path: Path, message: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loading import deadly, noting
 
 import stallscan
 from clips import draw_clip
@@ -26,7 +25,6 @@ from stallscan.models import create_model
 from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import save_checkpoint
 from stallscan.roi import extract_roi
-from stallscan.roi.extraction import Extraction
 from stallscan.video import read_stack
 from stallscan.video.write import write_clip
 
@@ -104,13 +102,6 @@ def test_a_defect_of_a_library_costs_one_row(
     rows = predict_videos(videos[:3:2], stallscan.load_predictor(tiny_model_dir))
     assert [row.status for row in rows] == ["failed", "ok"]
     assert "good0.mp4: unexpected MemoryError: out of it" in rows[0].message
-
-
-def noting(log: Path, path: Path) -> Extraction:
-    """Notes that a file was begun, by whatever process."""
-    with log.open("ab", buffering=0) as file:
-        file.write(b"x")
-    return extract_roi(path)
 
 
 @pytest.mark.parametrize(("workers", "batch", "most"), [(2, 1, 3 * 2 + 1), (0, 1, 1), (0, 3, 3)])
@@ -202,16 +193,9 @@ def test_stacks_of_their_own_depth_in_one_batch(
 # --- Workers ----------------------------------------------------------------------------------
 
 
-def deadly(path: Path) -> Extraction:
-    """As a decoder that crashes takes its process with it."""
-    if path.name == "good1.mp4":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return extract_roi(path)
-
-
 def test_a_crash_of_the_decoder_costs_one_row(videos: list[Path], tiny_model_dir: Path) -> None:
     predictor = stallscan.load_predictor(tiny_model_dir)
-    rows = [row for row, _ in predict_all(videos, deadly, predictor, workers=2)]
+    rows = [row for row, _ in predict_all(videos, deadly, predictor, workers=1)]
     whole = predict_videos(videos, predictor)
     assert [n for n in range(8) if rows[n] != whole[n]] == [2]
     assert (rows[2].filename, rows[2].status) == ("good1.mp4", "failed")
