@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import shutil
@@ -22,6 +23,7 @@ from stallscan.errors import CheckpointError, OptionError
 from stallscan.inference import predictor as module
 from stallscan.inference import prepare
 from stallscan.inference.batch import predict_all
+from stallscan.inference.engine import make_engine
 from stallscan.inference.member import LoadedMember
 from stallscan.inference.predictor import Predictor
 from stallscan.models import (
@@ -159,6 +161,9 @@ def test_the_order_of_the_members_does_not_matter(
 ) -> None:
     """Not in the last bit of float64: rounding to six digits is switched off."""
     monkeypatch.setattr(module, "round", lambda value, digits: value, raising=False)
+    # Made once for each network, not once for each order.
+    make = functools.cache(lambda model: make_engine(model, "torch"))
+    monkeypatch.setattr(module, "make_engine", lambda model, name, **options: make(model))
     weights, sizes = (0.1, 0.2, 0.3, 0.7), ((8, 32, 32), (8, 40, 32), (8, 32, 32), (8, 32, 32))
     for seed, size in enumerate(sizes):
         save(tmp_path / f"m{seed}", seed=seed, size=size)
