@@ -22,7 +22,7 @@ def torch_job(task: Task, make: MakeNetwork, note: str = "") -> Job:
     layout = torch.channels_last_3d if task.channels_last else torch.contiguous_format
     model = make().to(task.device, memory_format=layout)  # type: ignore[call-overload]
     volumes = torch.from_numpy(task.input()).to(task.device, memory_format=layout)
-    forward = _forward(model.eval(), volumes)
+    forward = _forward(model.eval(), volumes, task.precision)
     with counted(model) as macs:
         forward()
     run = forward if task.what == "forward" else _training(model.train(), volumes)
@@ -41,11 +41,13 @@ def torch_job(task: Task, make: MakeNetwork, note: str = "") -> Job:
     )
 
 
-def _forward(model: nn.Module, volumes: Tensor) -> Callable[[], Tensor]:
+def _forward(model: nn.Module, volumes: Tensor, precision: str) -> Callable[[], Tensor]:
+    lower = torch.autocast(volumes.device.type, torch.bfloat16, enabled=precision == "bf16")
+
     def run() -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), lower:
             logits: Tensor = model(volumes)
-        return logits.cpu()
+        return logits.float().cpu()
 
     return run
 

@@ -35,6 +35,8 @@ class Task:
         threads: that the library may use.
         device: "cpu" or "cuda".
         channels_last: keep the channels innermost in memory; of PyTorch's networks.
+        precision: of a forward pass; bf16 of PyTorch's networks is autocast.
+        engine: that computes; of `ours_engine` alone.
     """
 
     network: str
@@ -44,6 +46,8 @@ class Task:
     threads: int
     device: Literal["cpu", "cuda"]
     channels_last: bool = False
+    precision: Literal["float32", "bf16"] = "float32"
+    engine: str = ""
 
     def input(self) -> NDArray[np.float32]:
         """``(n, c, z, y, x)`` about zero: the same numbers for all."""

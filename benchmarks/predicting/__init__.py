@@ -1,0 +1,1 @@
+"""The measurements behind `inference.py`: one file each."""
