@@ -9,8 +9,8 @@ forward    One forward pass at (1, 3, 96, 128, 128), each contender a process fo
            our network in PyTorch as it is; speed_over_eager 2 means half of its time,
            time_over_auto 2 twice the time of the engine that `--engine auto` takes. share_of_peak
            is 2 × MACs a second over the best square float32 product of the same threads in the
-           same round. Goals: auto ≥ 1.5 × as fast as eager and ≥ 80 % of the peak, int8 ≥ 3.5 ×; MONAI
-           ≥ 1.5 × and Keras ≥ 1.2 × the time of auto.
+           same round. Goals: auto ≥ 1.5 × as fast as eager and ≥ 80 % of the peak, int8 ≥ 3.5 ×;
+           MONAI ≥ 1.5 × and Keras ≥ 1.2 × the time of auto.
 protocol   All that the paper does for a video, 5 networks × 8 flips: our Predictor against the loop
            in PyTorch, all flips at once or one at a time, whichever is faster. Goals: ≥ 1.5 × as
            fast in float32, ≥ 3.5 × in int8.

@@ -187,5 +187,5 @@ def _int8(networks: list[Network], video: np.ndarray) -> list[Engine]:
         for index, network in enumerate(networks):
             path = Path(folder) / f"{index}.xml"
             quantize.quantize(network, [video[None]] * 2, path)
-            engines.append(OpenVinoEngine.read(path))
+            engines.append(OpenVinoEngine(path))
     return engines

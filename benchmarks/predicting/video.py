@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
 import multiprocessing
 import subprocess
@@ -20,14 +19,14 @@ from tqdm import tqdm
 
 from predicting._turns import in_turn, ratio, seconds, spread
 from roi import decode_only
-from stallscan.augment.evaluation import Preprocessing, preprocess
-from stallscan.data._map_files import map_files
 from stallscan.data.extract import Extractor
-from stallscan.data.source import open_source
+from stallscan.data.map_files import map_files
 from stallscan.inference.batch import predict_all
-from stallscan.inference.choose import choose_engine
+from stallscan.inference.choose import choose
 from stallscan.inference.member import load_members
+from stallscan.inference.options import PredictOptions
 from stallscan.inference.predictor import Predictor
+from stallscan.inference.prepare import Prepare, not_prepared
 from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 from stallscan.models.cost import cost
 from stallscan.roi.options import RoiOptions
@@ -54,22 +53,22 @@ def video(options: argparse.Namespace) -> pd.DataFrame:
     kilobytes = sum(path.stat().st_size for path in paths) / n_frames / 1000
     model_dir = options.model or DEFAULT_MODEL_DIR
     members, card = load_members(model_dir)
-    choice = choose_engine(members, flips=1, n_vessels=len(paths))
+    choice = choose(PredictOptions(device="cpu"), members, flips=1, n_vessels=len(paths))
     sizes = [tuple(extent or FRAMES for extent in each.preprocessing.size) for each in members]
     macs = sum(cost(each.model, size).macs for each, size in zip(members, sizes, strict=True))
     print(
         f"{len(paths)} videos, {n_frames} frames, {kilobytes:.1f} kB a frame; model {card.name}, "
-        f"{macs / 1e9:.2f} GMACs, {choice.name} ({choice.reason}); {options.workers} workers"
+        f"{macs / 1e9:.2f} GMACs, {choice.engine} ({choice.reason}); {options.workers} workers"
     )
-    predictor = Predictor(members, card, flips=1, engine=choice.name)
+    predictor = Predictor(members, card, flips=1, engine=choice.engine)
     extractor = Extractor(options=RoiOptions())
-    prepared = functools.partial(prepare, extractor, members[0].preprocessing)
+    prepare = Prepare(load=extractor, preprocessings=predictor.preprocessings)
     workers = options.workers
     ways: dict[str, Callable[[list[Path]], Iterator[object]]] = {
         DECODING: lambda many: mapped(decode_only, many, workers),
         "decoding to RGB": lambda many: mapped(decode_rgb, many, workers),
-        "outline, crop, resize": lambda many: mapped(prepared, many, workers),
-        "predict_all": lambda many: _predicted(many, predictor, workers),
+        "outline, crop, resize": lambda many: _prepared(many, prepare, workers),
+        "predict_all": lambda many: _predicted(many, extractor, predictor, workers),
     }
     times: dict[str, list[float]] = {name: [] for name in (*ways, "stallscan predict")}
     for turn in tqdm(range(options.rounds or 5), desc="video"):
@@ -146,24 +145,22 @@ def decode_rgb(path: Path) -> int:
         return sum(frame.to_ndarray(format="rgb24", threads=1).ndim == 3 for frame in frames)
 
 
-def prepare(extractor: Extractor, preprocessing: Preprocessing, path: Path) -> int:
-    """All that a video needs before the networks; nothing is sent to another process."""
-    volume = extractor(path).volume
-    if volume is None:
-        raise RuntimeError(f"{path}: no region was found in it")
-    preprocess(volume, preprocessing)
-    return volume.n_frames
-
-
 def _failed(path: Path, message: str) -> int:
     raise RuntimeError(f"{path}: {message}")
 
 
-def _predicted(paths: list[Path], predictor: Predictor, workers: int) -> Iterator[object]:
-    by_name = {path.name: path for path in paths}
-    source = open_source(list(by_name.values()), RoiOptions())
-    names = [path.name for path in paths]  # more than one of a name, which predict_all allows
-    for row, _ in predict_all(names, source.load, predictor, workers=workers):
+def _prepared(paths: list[Path], prepare: Prepare, workers: int) -> Iterator[object]:
+    """All that a video needs before the networks, and the way back from the workers."""
+    for prepared in map_files(paths, prepare, failed=not_prepared, workers=workers):
+        if prepared.inputs is None:
+            raise RuntimeError(prepared.message)
+        yield prepared
+
+
+def _predicted(
+    paths: list[Path], extractor: Extractor, predictor: Predictor, workers: int
+) -> Iterator[object]:
+    for row, _ in predict_all(paths, extractor, predictor, workers=workers):
         if row.status == "failed":
             raise RuntimeError(row.message)
         yield row

@@ -9,9 +9,10 @@ import torch
 from _zoo_worker import Contender, Job, Task, serve
 
 import stallscan
-from stallscan.inference.choose import choose_engine
+from stallscan.inference.choose import choose
 from stallscan.inference.engine import Engine, make_engine, version_of
 from stallscan.inference.member import LoadedMember
+from stallscan.inference.options import PredictOptions
 from stallscan.models import create_model
 from stallscan.models._network import Network
 from stallscan.models.card import ModelCard
@@ -46,8 +47,10 @@ def _make(network: Network, task: Task) -> tuple[Engine, str]:
         return _int8(network, task)
     name, reason = task.engine, ""
     if name == "auto":
-        choice = choose_engine((_member(network, task),), flips=task.batch, n_vessels=N_VESSELS)
-        name, reason = choice.name, f" chosen: {choice.reason}"
+        asked = PredictOptions(device="cpu")
+        members = (_member(network, task),)
+        choice = choose(asked, members, flips=task.batch, n_vessels=N_VESSELS)
+        name, reason = choice.engine, f" chosen: {choice.reason}"
     return make_engine(network, name), f"{name} {version_of(name)}{reason}"
 
 
@@ -61,7 +64,7 @@ def _int8(network: Network, task: Task) -> tuple[Engine, str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.xml"
         quantize.quantize(network, [task.input()] * 2, path)
-        engine = OpenVinoEngine.read(path)
+        engine = OpenVinoEngine(path)
     return engine, f"openvino {version_of('openvino')}, NNCF {nncf.__version__}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from stallscan.errors import OptionError
 from stallscan.inference.options import PredictOptions
 from stallscan.inference.table import PredictionsWriter
 from stallscan.manifest import Manifest, State, open_output
-from stallscan.models.ensemble import model_files
+from stallscan.models.ensemble import sha256_of_model
 from stallscan.roi.options import RoiOptions
 
 _DEFAULTS = PredictOptions()
@@ -94,7 +93,7 @@ def predict(
     threshold = card.threshold if prediction.threshold is None else prediction.threshold
     identity = {
         **source.identity,
-        "model": f"{card.name}, sha256 {_fingerprint_model(model_dir)}",
+        "model": f"{card.name}, sha256 {sha256_of_model(model_dir)[:16]}",
         "engine": prediction.engine,
         "device": prediction.device,
         "precision": prediction.precision,
@@ -173,13 +172,6 @@ def predict(
         note = f", {n_failed} failed ones as {failed_as}" if n_failed else ""
         say(f"{submission}: {len(names)} calls{note}")
     return run.exit_code
-
-
-def _fingerprint_model(model_dir: Path) -> str:
-    digest = hashlib.sha256()
-    for path in model_files(model_dir):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _complete(run: Manifest, rows: list[dict[str, str]]) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from stallscan.inference.device import BATCH, choose_device
-from stallscan.inference.engine import Engine, is_installed, make_engine
+from stallscan.inference.engine import ENGINES, Engine, is_installed, make_engine, readers
 from stallscan.inference.member import LoadedMember
 from stallscan.inference.options import EngineName, Precision, PredictOptions
 
@@ -57,12 +57,17 @@ def choose(
     Raises:
         OptionError: what was asked for is not to be had on this machine.
     """
-    on_cpu = options.engine not in ("auto", "torch") and options.device == "auto"
+    graphs = [member.graph for member in members if member.graph is not None]
+    on_cpu = options.device == "auto" and (graphs or options.engine not in ("auto", "torch"))
     device = choose_device("cpu" if on_cpu else options.device, precision=options.precision)
     batch = options.batch or BATCH[device.type]
     chosen = Choice(engine="torch", device=str(device), precision=options.precision, batch=batch)
     if options.engine != "auto":
         return replace(chosen, engine=options.engine)
+    if graphs:
+        able = [name for name in ENGINES if all(name in readers(graph) for graph in graphs)]
+        there = [name for name in able if is_installed(name)] or able
+        return replace(chosen, engine=there[0], reason="the model is an export")
     if device.type != "cpu":
         return replace(chosen, reason=f"a GPU, {torch.cuda.get_device_name(device)}")
     engine, seconds, reason = _probe(members, flips=flips, n_vessels=n_vessels)

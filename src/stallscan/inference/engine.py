@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from pathlib import Path
 from typing import Protocol, get_args
 
 import numpy as np
@@ -29,13 +30,13 @@ def is_installed(name: EngineName) -> bool:
     return all(importlib.util.find_spec(package) is not None for package in packages)
 
 
-def version_of(name: EngineName) -> str:
-    """Version of an engine's package, for records."""
+def version_of(name: str) -> str:
+    """Version of a package, for records."""
     return importlib.metadata.version(name)
 
 
 def make_engine(
-    network: Network,
+    network: Network | Path,
     name: EngineName,
     *,
     device: str = "cpu",
@@ -44,13 +45,15 @@ def make_engine(
     """Make a network ready in an engine, on a CPU with as many threads as torch has.
 
     Args:
-        network: in evaluation mode; stays as it is.
+        network: in evaluation mode; stays as it is. Or a graph that was exported, .xml or .onnx.
         name: of the engine.
         device: see `stallscan.inference.device.choose_device`; "auto" is a GPU for torch alone.
         precision: of the computation.
 
     Raises:
-        OptionError: no such engine, its package is not installed, or it does not compute there.
+        OptionError: no such engine, its package is not installed, or it does not compute there,
+            or not this graph.
+        CheckpointError: the graph cannot be read.
     """
     if name not in ENGINES:
         raise OptionError(f"the engine is {name!r}, allowed are {', '.join(ENGINES)}")
@@ -59,6 +62,12 @@ def make_engine(
         raise OptionError(
             f"the engine is {name}, whose package is not installed (there are {have}); "
             f"pip install {name} onnx, or choose another --engine"
+        )
+    if isinstance(network, Path) and name not in readers(network):
+        raise OptionError(
+            f"--engine is {name} and the model is an export, {network}, allowed are "
+            f"{' and '.join(readers(network))}; give one of them, or the checkpoint folder that it "
+            "was made from"
         )
     from stallscan.inference.device import choose_device
 
@@ -82,4 +91,10 @@ def make_engine(
         return OnnxRuntimeEngine(network)
     from stallscan.inference.torch_engine import TorchEngine
 
+    assert not isinstance(network, Path), "refused above"
     return TorchEngine(network, where, precision)
+
+
+def readers(graph: Path) -> tuple[EngineName, ...]:
+    """Engines that read a graph, the fastest first."""
+    return ("openvino", "onnxruntime") if graph.suffix == ".onnx" else ("openvino",)

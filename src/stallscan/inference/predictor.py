@@ -88,7 +88,7 @@ class Predictor:
         self.engine = engine
         self.preprocessings = tuple(dict.fromkeys(member.preprocessing for member in self.members))
         self._engines = [
-            make_engine(member.model, engine, device=device, precision=precision)
+            make_engine(member.source, engine, device=device, precision=precision)
             for member in self.members
         ]
 

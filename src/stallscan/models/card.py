@@ -32,6 +32,8 @@ class ModelCard:
         versions: of what trained it.
         licence: of the weights.
         notes: what a user must know.
+        export: of a folder that `stallscan export` wrote, what stands beside it in place of the
+            weights: format, precision, files, source, parity; else empty.
     """
 
     name: str
@@ -46,11 +48,15 @@ class ModelCard:
     versions: dict[str, str] = field(default_factory=dict)
     licence: str = "MIT"
     notes: str = ""
+    export: dict[str, Any] = field(default_factory=dict)
 
 
 def write_card(card: ModelCard, path: Path) -> None:
     """Write model.json."""
-    path.write_text(json.dumps({"format": FORMAT, **dataclasses.asdict(card)}, indent=2) + "\n")
+    fields = dataclasses.asdict(card)
+    if not card.export:
+        del fields["export"]
+    path.write_text(json.dumps({"format": FORMAT, **fields}, indent=2) + "\n")
 
 
 def read_card(model_dir: Path) -> ModelCard:
@@ -83,7 +89,12 @@ def read_card(model_dir: Path) -> ModelCard:
             f"{path}: has format {found_format!r}, this stallscan reads {FORMAT}; upgrade "
             "stallscan or export the model anew"
         )
-    for key, kind in (("options", dict), ("preprocessing", dict), ("threshold", (int, float))):
+    for key, kind in (
+        ("options", dict),
+        ("preprocessing", dict),
+        ("export", dict),
+        ("threshold", (int, float)),
+    ):
         if key in fields and not isinstance(fields[key], kind):
             allowed = "a number" if key == "threshold" else "a JSON object"
             raise CheckpointError(

@@ -59,6 +59,11 @@ def load_checkpoint(model_dir: Path) -> tuple[Network, ModelCard]:
     """
     card = read_card(model_dir)
     path = model_dir / "weights.safetensors"
+    if card.export:
+        raise CheckpointError(
+            f"{model_dir}: is an export for inference ({card.export.get('format')}), which has no "
+            "weights to train or export anew; give the checkpoint folder that it was made from"
+        )
     if not path.is_file():
         raise CheckpointError(
             f"{path}: missing; a checkpoint folder needs model.json and weights.safetensors"
@@ -69,13 +74,7 @@ def load_checkpoint(model_dir: Path) -> tuple[Network, ModelCard]:
         raise CheckpointError(
             f"{path}: is not a safetensors file ({error}); copy it anew, or export the model anew"
         ) from error
-    try:
-        with torch.device("meta"):  # nothing is drawn or allocated that the file holds
-            model = create_model(card.architecture, **without_first_weights(card.options))
-    except OptionError as error:
-        raise CheckpointError(
-            f"{model_dir / 'model.json'}: {error}; upgrade stallscan, or correct model.json"
-        ) from error
+    model = skeleton(model_dir, card)
     expected = model.state_dict()
     wrong = [
         f"{key} is missing" if key not in weights else f"{key} is unexpected"
@@ -100,3 +99,18 @@ def load_checkpoint(model_dir: Path) -> tuple[Network, ModelCard]:
     weights = {key: weight.to(expected[key].dtype) for key, weight in weights.items()}
     model.load_state_dict(weights, assign=True)
     return model.eval(), card
+
+
+def skeleton(model_dir: Path, card: ModelCard) -> Network:
+    """The network of a card without its weights, on the meta device.
+
+    Raises:
+        CheckpointError: there is no such network.
+    """
+    try:
+        with torch.device("meta"):  # nothing is drawn or allocated that the file holds
+            return create_model(card.architecture, **without_first_weights(card.options))
+    except OptionError as error:
+        raise CheckpointError(
+            f"{model_dir / 'model.json'}: {error}; upgrade stallscan, or correct model.json"
+        ) from error

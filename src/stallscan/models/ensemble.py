@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import json
 import math
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
 from stallscan.errors import CheckpointError
+from stallscan.models.card import read_card
+from stallscan.models.exported import read_export
 
 ENSEMBLE_FILE = "ensemble.json"
 """What makes a folder an ensemble."""
@@ -147,10 +150,20 @@ def flat_members(folder: Path) -> list[tuple[Path, float]]:
 def model_files(folder: Path) -> list[Path]:
     """All files that decide the answers of a checkpoint folder or ensemble folder, in order."""
     if not is_ensemble(folder):
-        return [folder / "model.json", folder / "weights.safetensors"]
+        exported = read_export(folder, read_card(folder))
+        names = ("weights.safetensors",) if exported is None else exported.files
+        return [folder / name for name in ("model.json", *names)]
     members = read_ensemble(folder).members
     inner = [file for member in members for file in model_files(folder / member.path)]
     return [folder / ENSEMBLE_FILE, *inner]
+
+
+def sha256_of_model(folder: Path) -> str:
+    """Over `model_files`, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in model_files(folder):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _flatten(folder: Path, depth: int) -> list[tuple[Path, float]]:

@@ -101,14 +101,33 @@ def _compare(twin: Network, x: Tensor, partial: str, path: Path) -> float | None
 
     session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
     found = torch.from_numpy(session.run(["logits"], {"input": x.numpy()})[0])
+    return require_same_logits(found, twin, x, path, "ONNX Runtime")
+
+
+def require_same_logits(found: Tensor, twin: Network, x: Tensor, path: Path, runtime: str) -> float:
+    """The largest difference of a graph's logits from the network's, if it is rounding.
+
+    Args:
+        found: the graph's, ``(n, num_classes)``.
+        twin: the network, float32 on the CPU in evaluation mode; may be left in float64.
+        x: the input.
+        path: of the graph, and
+        runtime: what computed it, for the message.
+
+    Returns:
+        Relative to the largest logit if that is above 1.
+
+    Raises:
+        StallscanError: the graph computes something else.
+    """
     with torch.no_grad():
         expected = twin(x)
     difference: float = ((found - expected).abs().max() / expected.abs().max().clamp(min=1)).item()
     if difference <= TOLERANCE or _is_as_precise(found, expected, twin, x):
         return difference
     raise StallscanError(
-        f"{path}: not written, as its logits in ONNX Runtime differ from the network's by "
-        f"{difference:.2g}, allowed are {TOLERANCE:g}; update onnxruntime, or report this with its "
+        f"{path}: not written, as its logits in {runtime} differ from the network's by "
+        f"{difference:.2g}, allowed are {TOLERANCE:g}; update {runtime}, or report this with its "
         "version"
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 from torch.jit._trace import TracerWarning
 
-from stallscan.errors import OptionError, StallscanError
+from stallscan.errors import CheckpointError, OptionError, StallscanError
 from stallscan.models._network import Network
 
 OPSET = 17
@@ -86,6 +86,33 @@ def require_onnx(network: Network, what: str | Path) -> None:
             f"{what}: writing it as ONNX needs the package onnx, which is not installed; "
             "pip install onnx"
         )
+
+
+def read_onnx(path: Path) -> bytes:
+    """An ONNX file, which must hold all of its weights itself.
+
+    One of a stranger's could name other files of this machine for them.
+
+    Raises:
+        CheckpointError: it cannot be read, or its weights lie elsewhere.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    remedy = "export the model anew (`stallscan export`), or copy the folder anew"
+    try:
+        content = path.read_bytes()
+        graph = onnx.load_model_from_string(content).graph
+    except (OSError, DecodeError) as error:
+        raise CheckpointError(f"{path}: is not an ONNX file ({error}); {remedy}") from error
+    held = [attribute.t for node in graph.node for attribute in node.attribute]
+    for tensor in (*graph.initializer, *held):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise CheckpointError(
+                f"{path}: its tensor {tensor.name!r} lies in another file, allowed are files that "
+                f"hold all of their weights; {remedy}"
+            )
+    return content
 
 
 def trace_onnx(
