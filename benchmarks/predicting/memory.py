@@ -16,7 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from predicting._turns import spread
-from predicting.video import make_videos, predict_command
+from predicting.video import find_videos, predict_command
 from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 
 EVERY_S = 0.05
@@ -24,7 +24,7 @@ EVERY_S = 0.05
 
 def memory(options: argparse.Namespace) -> pd.DataFrame:
     """A row for each number of videos."""
-    videos = make_videos(options.work, options.videos)
+    videos = find_videos(options)
     model_dir = options.model or DEFAULT_MODEL_DIR
     mib: dict[int, list[float]] = {count: [] for count in options.counts}
     took: dict[int, list[float]] = {count: [] for count in options.counts}

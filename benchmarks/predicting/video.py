@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from predicting._turns import in_turn, ratio, seconds, spread
-from roi import decode_only
+from predicting._reading import decode_only, decode_rgb
+from predicting._turns import TEST_VIDEOS, in_turn, ratio, seconds, spread
 from stallscan.data.extract import Extractor
 from stallscan.data.map_files import map_files
+from stallscan.data.videos import videos_in
 from stallscan.inference.batch import predict_all
 from stallscan.inference.choose import choose
 from stallscan.inference.member import load_members
@@ -36,24 +36,25 @@ FRAMES = 60
 DECODING = "decoding alone"
 
 
-def make_videos(work: Path, n: int) -> list[Path]:
-    """Phantom videos as `stallscan simulate` writes them, made once."""
-    folder = work / f"phantom-{n}"
+def find_videos(options: argparse.Namespace) -> list[Path]:
+    """Those that are given, or phantoms as `stallscan simulate` writes them, made once."""
+    if options.given is not None:
+        return videos_in(options.given)
+    folder = options.work / f"phantom-{options.videos}"
     command = [sys.executable, "-m", "stallscan", "simulate", str(folder)]
-    subprocess.run(
-        [*command, "--n-train", "0", "--n-test", str(n)], check=True, capture_output=True
-    )
-    return sorted((folder / "test").iterdir())
+    number = ["--n-train", "0", "--n-test", str(options.videos)]
+    subprocess.run([*command, *number], check=True, capture_output=True)
+    return videos_in(folder / "test")
 
 
 def video(options: argparse.Namespace) -> pd.DataFrame:
     """A row for each way to go through the videos."""
-    paths = make_videos(options.work, options.videos)
+    paths = find_videos(options)
     n_frames = sum(map(decode_only, paths))
     kilobytes = sum(path.stat().st_size for path in paths) / n_frames / 1000
     model_dir = options.model or DEFAULT_MODEL_DIR
     members, card = load_members(model_dir)
-    choice = choose(PredictOptions(device="cpu"), members, flips=1, n_vessels=len(paths))
+    choice = choose(PredictOptions(device="cpu"), members, flips=1, n_vessels=TEST_VIDEOS)
     sizes = [tuple(extent or FRAMES for extent in each.preprocessing.size) for each in members]
     macs = sum(cost(each.model, size).macs for each, size in zip(members, sizes, strict=True))
     print(
@@ -113,10 +114,10 @@ def steady(way: Callable[[list[Path]], Iterator[object]], paths: list[Path], wor
     """Seconds for all videos in full run: the clock starts late, and ends before the end.
 
     Ahead of the videos that count go some that start the processes, and after them come some that
-    keep all processes busy, so that as much is under way when the clock stops as when it started.
+    keep all processes busy, so that as much is under way when the clock stops as when it started,
+    and of the same videos.
     """
-    around = max(6 * workers, 4)
-    around += -around % len(paths)  # so that both ends meet the same videos
+    around = 6 * workers
     many = list(itertools.islice(itertools.cycle(paths), around + len(paths) + around))
     results = way(many)
     for _ in range(around):
@@ -135,14 +136,6 @@ def mapped(work: Callable[[Path], int], paths: list[Path], workers: int) -> Iter
     """Frames of each video, from worker processes."""
     results: Iterable[int] = map_files(paths, work, failed=_failed, workers=workers)
     yield from results
-
-
-def decode_rgb(path: Path) -> int:
-    """Every frame as RGB, none kept."""
-    with av.open(str(path)) as container:
-        container.streams.video[0].codec_context.thread_count = 1
-        frames = container.decode(video=0)
-        return sum(frame.to_ndarray(format="rgb24", threads=1).ndim == 3 for frame in frames)
 
 
 def _failed(path: Path, message: str) -> int:
