@@ -150,8 +150,12 @@ def flat_members(folder: Path) -> list[tuple[Path, float]]:
 def model_files(folder: Path) -> list[Path]:
     """All files that decide the answers of a checkpoint folder or ensemble folder, in order."""
     if not is_ensemble(folder):
-        exported = read_export(folder, read_card(folder))
-        names = ("weights.safetensors",) if exported is None else exported.files
+        names: tuple[str, ...] = ("weights.safetensors",)
+        # A folder that is no model is found out by whoever reads its files.
+        if (folder / "model.json").exists() and (
+            exported := read_export(folder, read_card(folder))
+        ):
+            names = exported.files
         return [folder / name for name in ("model.json", *names)]
     members = read_ensemble(folder).members
     inner = [file for member in members for file in model_files(folder / member.path)]
