@@ -54,7 +54,14 @@ def test_ctrl_c_ends_cleanly_and_loses_nothing(
     videos, options, whole = undisturbed
     out = tmp_path / "p.csv"
     run = command("predict", videos, out, *options)
-    process = subprocess.Popen(run, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        run,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell has put into the background begins with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     while rows_in(partial_of(out)) < 2:
         assert process.poll() is None
         time.sleep(0.002)
