@@ -123,6 +123,20 @@ def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
     assert not (tmp_path / "intel").exists()
 
 
+def test_signals_still_arrive_after_engines_have_gone() -> None:
+    """OpenVINO lays a stack for their handlers, and took it away with the first of two engines."""
+    code = (
+        "import os, signal, stallscan\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('arrived'))\n"
+        "engines = [stallscan.load_predictor(engine='openvino') for _ in range(2)]\n"
+        "del engines[0]\n"
+        "del engines[0]\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "arrived\n"), done.stderr
+
+
 # --- auto -------------------------------------------------------------------------------------
 
 

@@ -154,9 +154,9 @@ def _write_float32(job: _Job, network: Any) -> None:
     if job.options.format == "onnx":
         job.graph.write_bytes(content)
         return
-    from stallscan.inference._openvino import openvino
+    from stallscan.inference._openvino import core, openvino
 
-    openvino.save_model(openvino.Core().read_model(content), job.graph, compress_to_fp16=False)
+    openvino.save_model(core().read_model(content), job.graph, compress_to_fp16=False)
 
 
 def _verify(job: _Job, network: Any, card: ModelCard) -> float:

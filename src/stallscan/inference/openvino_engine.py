@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from stallscan.errors import CheckpointError
-from stallscan.inference._openvino import openvino
+from stallscan.inference._openvino import core
 from stallscan.models._network import Network
 from stallscan.models.graph import read_onnx, to_onnx
 
@@ -28,7 +28,6 @@ class OpenVinoEngine:
     """
 
     def __init__(self, network: Network | Path) -> None:
-        core = openvino.Core()
         options = {
             # Left alone it takes bfloat16 where the processor has it. What is int8 stays int8.
             "INFERENCE_PRECISION_HINT": "f32",
@@ -38,7 +37,7 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            compiled = core.compile_model(core.read_model(_source(network)), "CPU", options)
+            compiled = core().compile_model(core().read_model(_source(network)), "CPU", options)
         except RuntimeError as error:
             if not isinstance(network, Path):
                 raise

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stallscan.errors import StallscanError
-from stallscan.inference._openvino import openvino, without_telemetry
+from stallscan.inference._openvino import core, openvino, without_telemetry
 from stallscan.models._network import Network
 from stallscan.models.graph import to_onnx
 
@@ -52,7 +52,7 @@ def quantize(network: Network, calibration: Collection[NDArray[np.float32]], pat
     nncf.set_log_level("ERROR")
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet.MINMAX
     model: Any = nncf.quantize(
-        openvino.Core().read_model(to_onnx(network)),
+        core().read_model(to_onnx(network)),
         nncf.Dataset(calibration),
         subset_size=len(calibration),
         preset=nncf.QuantizationPreset.MIXED,
