@@ -194,3 +194,18 @@ def test_many_videos_are_links_to_the_few(
     made = sorted(part("memory").many(few, tmp_path / "many", 5).iterdir())
     assert "".join(path.read_text() for path in made) == "ababa"
     assert np.array([path.stat().st_nlink for path in made]).sum() == 3 * 4 + 2 * 3
+
+
+def test_parity(tiny_model_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "parity.csv"
+    command = [sys.executable, str(BENCHMARKS / "parity.py"), "--model", str(tiny_model_dir)]
+    few = ["--rois", "3", "--flips", "1", "2", "--batches", "1", "2", "--out", str(out)]
+    subprocess.run([*command, *few], check=True, capture_output=True)
+    rows = read(out)
+    engines = [name for name in ("torch", "openvino", "onnxruntime") for _ in range(4)]
+    assert [row["engine"] for row in rows] == engines
+    assert [(row["flips"], row["batch"]) for row in rows[:4]] == [
+        *(("1", "1"), ("1", "2"), ("2", "1"), ("2", "2"))
+    ]
+    assert all(0 < float(row["from_reference"]) < 1e-5 for row in rows)
+    assert {row["calls_changed"] for row in rows} == {"0"}
