@@ -172,10 +172,14 @@ def _change(slices: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if len(slices) == 1:
         return np.zeros_like(slices)
-    smooth = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in slices])
+    smooth = np.empty_like(slices)
+    for plane, target in zip(slices, smooth, strict=True):
+        cv2.GaussianBlur(plane, (0, 0), 1.0, dst=target)
     steps = np.abs(np.diff(smooth, axis=0))
-    before, after = np.concatenate([steps[:1], steps]), np.concatenate([steps, steps[-1:]])
-    mean: NDArray[np.float32] = (before + after) / 2
+    mean = smooth  # whose room is free
+    mean[0], mean[-1] = steps[0], steps[-1]
+    np.add(steps[:-1], steps[1:], out=mean[1:-1])
+    mean[1:-1] /= 2
     return mean
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import av
 import cv2
@@ -37,6 +37,8 @@ class PlanarClip:
     damage: str = ""
     voxel_size_um: None = None
     rescaling: None = None
+    _converted: dict[Box, UInt8Array] = field(default_factory=dict, init=False, repr=False)
+    """The box that was last asked for; the next is often a part of it."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,6 +65,15 @@ class PlanarClip:
 
     def rgb(self, box: Box) -> UInt8Array:
         """The RGB voxels of a box, ``(z, y, x, 3)`` uint8: the bytes of a whole conversion."""
+        for whole, made in self._converted.items():
+            first, end = np.subtract(box[:3], whole[:3]), np.subtract(box[3:], whole[:3])
+            if (first >= 0).all() and (end <= made.shape[:3]).all():
+                return made[Box(*map(int, (*first, *end))).slices]
+        self._converted.clear()
+        made = self._converted[box] = self._convert(box)
+        return made
+
+    def _convert(self, box: Box) -> UInt8Array:
         _, height, width = self.shape
         # Chroma goes by pairs of rows and columns.
         y0, y1 = box.y0 // 2 * 2, min(box.y1 + box.y1 % 2, height)
@@ -79,11 +90,15 @@ class PlanarClip:
 
     def grey(self, step: int) -> UInt8Array:
         """Luma of every ``step``-th pixel of both axes, ``(z, y, x)`` uint8, 0–255."""
-        sampled = np.stack([_plane(frame, 0)[::step, ::step] for frame in self.frames])
+        _, height, width = self.shape
+        sampled = np.empty((len(self.frames), -(-height // step), -(-width // step)), np.uint8)
+        for frame, target in zip(self.frames, sampled, strict=True):
+            target[:] = _plane(frame, 0)[::step, ::step]
         first = self.frames[0]
         if first.format.name == "yuvj420p" or first.color_range == 2:  # full range
             return sampled
-        return np.asarray(_FULL_RANGE[sampled], dtype=np.uint8)
+        tall = cv2.LUT(sampled.reshape(-1, sampled.shape[2]), _FULL_RANGE)
+        return np.asarray(tall, dtype=np.uint8).reshape(sampled.shape)
 
 
 _FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
