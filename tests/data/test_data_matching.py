@@ -94,6 +94,19 @@ def test_two_videos_of_one_name(labels):
         match_videos(names[:4], twice)
 
 
+def test_videos_without_a_label_may_be_left_out(labels):
+    names = ["z.mp4", "b.mp4", "d.mp4", "a.mp4", "y.mp4", "c.mp4"]
+    matched = match_videos(names, labels, all_labelled=False)
+    assert matched["filename"].tolist() == ["b.mp4", "d.mp4", "a.mp4", "c.mp4"]
+    expected = labels.set_index("filename")["stalled"].loc[matched["filename"]]
+    assert matched["stalled"].tolist() == expected.tolist()
+    with pytest.raises(
+        TableError,
+        match=r"2 of its 4 labelled videos are not among the 3 videos .* \(b.mp4, d.mp4\);",
+    ):
+        match_videos(["z.mp4", "a.mp4", "c.mp4"], labels, all_labelled=False)
+
+
 def test_tables_that_came_from_no_file():
     labels = pd.DataFrame({"filename": ["a"], "stalled": [0]})
     with pytest.raises(

@@ -32,12 +32,15 @@ def join_labels(metadata: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return metadata.assign(stalled=stalled.to_numpy())
 
 
-def match_videos(filenames: Iterable[str], labels: pd.DataFrame) -> pd.DataFrame:
+def match_videos(
+    filenames: Iterable[str], labels: pd.DataFrame, *, all_labelled: bool = True
+) -> pd.DataFrame:
     """The labels of the videos that are there, in the order of the videos.
 
     Args:
         filenames: names of the videos, with suffix and without folder.
         labels: as from :func:`stallscan.data.read_labels`.
+        all_labelled: whether each video must have a label; those without are left out.
 
     Returns:
         Columns ``filename`` and ``stalled``.
@@ -49,13 +52,18 @@ def match_videos(filenames: Iterable[str], labels: pd.DataFrame) -> pd.DataFrame
         "add what is missing, or take out the rows or videos that are too many; names must be "
         "equal, with their suffix and without folders"
     )
-    return _labels_of(filenames, labels, "videos that are there", remedy).reset_index()
+    videos = "videos that are there"
+    return _labels_of(filenames, labels, videos, remedy, all_labelled).reset_index()
 
 
 def _labels_of(
-    filenames: Iterable[str], labels: pd.DataFrame, videos: str, remedy: str
+    filenames: Iterable[str],
+    labels: pd.DataFrame,
+    videos: str,
+    remedy: str,
+    all_labelled: bool = True,
 ) -> pd.Series[int]:
-    """``stalled`` by filename, in the order of ``filenames``, which must be those of the labels."""
+    """``stalled`` by filename, in the order of ``filenames``, among which all labels must be."""
     import pandas as pd
 
     source = origin(labels, "the labels")
@@ -74,10 +82,10 @@ def _labels_of(
             f"{len(unseen):,} of its {len(stalled):,} labelled videos are not among the "
             f"{len(given):,} {videos} ({some(unseen)})"
         )
-    if unlabelled:
+    if unlabelled and all_labelled:
         parts.append(
             f"{len(unlabelled):,} of the {len(given):,} {videos} have no label ({some(unlabelled)})"
         )
     if parts:
         fail(source, f"{' and '.join(parts)}; {remedy}")
-    return stalled.reindex(given)
+    return stalled.reindex(given[given.isin(stalled.index)])

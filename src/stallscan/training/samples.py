@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
@@ -71,6 +72,14 @@ class Batch(NamedTuple):
     weights: Tensor
     labels: Tensor
     numbers: Tensor
+
+    def __reduce__(self) -> Any:
+        """Vectors go by value: each tensor that a worker sends takes a connection to it."""
+        return _received, (self.inputs, *(vector.numpy() for vector in self[1:]))
+
+
+def _received(inputs: Tensor | RawBatch, *vectors: NDArray[Any]) -> Batch:
+    return Batch(inputs, *map(torch.from_numpy, vectors))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

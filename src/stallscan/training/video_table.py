@@ -72,8 +72,7 @@ def read_video_table(
     # Against the store: a label without a video is an error, a video without a label is not.
     chosen = labels[labels["filename"].isin(wanted)]
     chosen.attrs["path"] = str(labels_path)
-    present = [name for name in store.names if name in wanted]
-    match_videos(present, chosen)
+    present = match_videos(store.names, chosen, all_labelled=False)["filename"].tolist()
     n_others = len(store) - len(present)
     if n_others:
         log.info("%s: %d videos are not labelled, or not of the subset", store.path, n_others)
