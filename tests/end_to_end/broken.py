@@ -18,11 +18,9 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from killing import command
+from killing import ENGINE, command
 
 EVERY = 5
-ENGINE = ("--engine", "openvino")
-"""The same for both runs: of two engines the sixth digit may differ."""
 
 
 def _empty(sound: Path, path: Path) -> None:
