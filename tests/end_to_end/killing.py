@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 ENGINE = ("--engine", "openvino")
-"""The same for runs that are compared: of two engines the sixth digit may differ, and which one auto
-finds faster depends on what else the machine does. A resumed run keeps that of its first start."""
+"""The same for runs that are compared: of two engines the sixth digit may differ, and which one
+auto finds faster may depend on the moment. A resumed run keeps that of its first start."""
 
 
 def command(verb: str, videos: list[Path], out: Path, *options: str) -> list[str]:
