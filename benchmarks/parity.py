@@ -6,13 +6,16 @@ of them stalled. Each row says how far the probabilities of `predict` are from t
 most, how many calls differ at the model's threshold, and how far the probabilities are from those
 of the same engine at batch 1. Probabilities have six digits, so that 5e-7 is rounding.
 `--int8` takes what `stallscan export --precision int8` wrote of the same model.
+
+Of an ensemble that averages probabilities a second table, parity-early-cpu.csv, says what
+`--stop-early` changes: calls, probabilities, and the share of the networks that are asked.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
@@ -30,7 +33,9 @@ from stallscan.inference.member import LoadedMember, load_members
 from stallscan.inference.options import EngineName
 from stallscan.inference.predictor import Predictor
 from stallscan.inference.prepare import Inputs, make_inputs
+from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.ensemble import EnsembleCard
 from stallscan.simulate.phantom import phantom_roi
 from stallscan.types import Label
 
@@ -86,11 +91,42 @@ def main() -> None:
                         "from_batch_1": np.abs(found - alone).max(),
                     }
                 )
-    table = pd.DataFrame(rows)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(options.out, index=False, float_format="%.2g", lineterminator="\n")
-    print(f"{card.name}, threshold {card.threshold:g}")
-    print(table.to_string(index=False, float_format="{:.2g}".format))
+    print(f"{card.name}, networks {len(members)}, threshold {card.threshold:g}")
+    write(pd.DataFrame(rows), options.out)
+    if len(members) > 1:
+        early = options.out.with_name(options.out.name.replace("parity", "parity-early", 1))
+        write(pd.DataFrame(early_stops(members, card, vessels, options.flips)), early)
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Print and write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, float_format="%.3g", lineterminator="\n")
+    print(table.to_string(index=False, float_format="{:.3g}".format))
+
+
+def early_stops(
+    members: Sequence[LoadedMember],
+    card: ModelCard | EnsembleCard,
+    vessels: list[Inputs],
+    flips: Sequence[int],
+) -> Iterator[dict[str, float]]:
+    """A row for each number of flips: with `--stop-early` against without."""
+    for number in flips:
+        whole, early = (
+            Predictor(members, card, flips=number, engine="openvino", stop_early=stop)
+            for stop in (False, True)
+        )
+        pairs = [(whole.predict(inputs), early.predict(inputs)) for inputs in vessels]
+        asked = sum(other.n_networks for _, other in pairs)
+        yield {
+            "flips": number,
+            "rois": len(vessels),
+            "calls_changed": sum(one.stalled != other.stalled for one, other in pairs),
+            "worst": max(abs(one.probability - other.probability) for one, other in pairs),
+            "networks": len(members),
+            "share_asked": asked / (len(members) * len(vessels)),
+        }
 
 
 def roi(number: int, *, seed: int, seen: tuple[Preprocessing, ...]) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import shutil
 import subprocess
 import sys
 import types
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from stallscan.models.ensemble import EnsembleCard, Member, write_ensemble
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPT = BENCHMARKS / "inference.py"
@@ -198,7 +201,11 @@ def test_many_videos_are_links_to_the_few(
 
 def test_parity(tiny_model_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "parity.csv"
-    command = [sys.executable, str(BENCHMARKS / "parity.py"), "--model", str(tiny_model_dir)]
+    model = tmp_path / "twice"
+    for fold in ("one", "other"):
+        shutil.copytree(tiny_model_dir, model / fold)
+    write_ensemble(EnsembleCard(name="twice", members=(Member("one"), Member("other"))), model)
+    command = [sys.executable, str(BENCHMARKS / "parity.py"), "--model", str(model)]
     few = ["--rois", "3", "--flips", "1", "2", "--batches", "1", "2", "--out", str(out)]
     subprocess.run([*command, *few], check=True, capture_output=True)
     rows = read(out)
@@ -209,3 +216,7 @@ def test_parity(tiny_model_dir: Path, tmp_path: Path) -> None:
     ]
     assert all(0 < float(row["from_reference"]) < 1e-5 for row in rows)
     assert {row["calls_changed"] for row in rows} == {"0"}
+    early = read(tmp_path / "parity-early.csv")
+    assert [(row["flips"], row["networks"], row["calls_changed"]) for row in early] == [
+        *(("1", "2", "0"), ("2", "2", "0"))
+    ]
