@@ -61,7 +61,7 @@ def main() -> None:
     with ProcessPoolExecutor(2) as pool:
         made = pool.map(partial(roi, seed=options.seed, seen=seen), range(options.rois))
         vessels = list(tqdm(made, total=options.rois, desc="ROIs", unit="ROI"))
-    references = reference(members, vessels)
+    references = reference(members, vessels, max(options.flips))
 
     engines: list[tuple[str, EngineName, Path]] = [
         ("torch", "torch", options.model),
@@ -135,14 +135,16 @@ def roi(number: int, *, seed: int, seen: tuple[Preprocessing, ...]) -> Inputs:
     return make_inputs(volume, seen)
 
 
-def reference(members: Iterable[LoadedMember], vessels: list[Inputs]) -> NDArray[np.float64]:
-    """``(ROIs, 8 flips)``: weighed means of the networks' probabilities, in float64."""
-    total, whole = np.zeros((len(vessels), len(FLIPS))), 0.0
+def reference(
+    members: Iterable[LoadedMember], vessels: list[Inputs], n_flips: int
+) -> NDArray[np.float64]:
+    """``(ROIs, flips)``: weighed means of the networks' probabilities, in float64."""
+    total, whole = np.zeros((len(vessels), n_flips)), 0.0
     with torch.inference_mode():
         for member in members:
             network = copy.deepcopy(member.model).double().eval()
             for row, inputs in enumerate(tqdm(vessels, desc="reference", unit="ROI")):
-                for column, axes in enumerate(FLIPS):
+                for column, axes in enumerate(FLIPS[:n_flips]):
                     flipped = mirrored(inputs[member.preprocessing], axes).astype(np.float64)
                     logit = network(torch.from_numpy(flipped)[None])
                     total[row, column] += member.weight * float(torch.sigmoid(logit))

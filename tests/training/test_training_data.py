@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import time
 from collections.abc import Iterator
@@ -298,6 +299,18 @@ def test_a_batch_is_its_samples_side_by_side() -> None:
     torch.testing.assert_close(batch.targets, torch.tensor([0.3, 0.4]))
     assert batch.weights.tolist() == [4, 5]
     assert batch.labels.tolist() == [1, 0] and batch.numbers.tolist() == [3, 4]
+
+
+def test_a_batch_arrives_as_it_was_sent_and_one_tensor_alone_by_memory() -> None:
+    """A worker opens a connection for each tensor that is sent."""
+    keys = [SampleKey(TRAIN_STREAM, 0, number, Label(number % 2)) for number in (3, 4)]
+    batch = collate([Numbers()[key] for key in keys])
+    arrived = pickle.loads(pickle.dumps(batch))
+    assert type(arrived) is type(batch)
+    for sent, got in zip(batch, arrived, strict=True):
+        assert isinstance(sent, Tensor) and got.dtype == sent.dtype and torch.equal(got, sent)
+    _, parts = batch.__reduce__()
+    assert [isinstance(part, Tensor) for part in parts] == [True, False, False, False, False]
 
 
 def test_samples_are_kept_where_they_fit() -> None:
