@@ -78,7 +78,7 @@ def test_the_ensemble_has_eighteen_members() -> None:
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "ensemble-18"])
 def test_a_recipe_in_the_box_names_what_there_is(name: str) -> None:
     recipe = recipe_of(name)
-    assert {recipe.data.phantom, recipe.validation.phantom} <= set(PRESETS)
+    assert {*recipe.data.phantoms, recipe.validation.phantom} <= set(PRESETS)
     assert recipe.about.endswith(".") and len(recipe.about) <= 120
     assert recipe.start in (None, "any", "default", *RECIPES)
 
@@ -97,6 +97,13 @@ RANGES = {
     "loss.label_smoothing=-0.1": "loss.label_smoothing is -0.1, allowed are 0 to 0.49",
     "loss={name: gce, q: 0}": "loss.q is 0.0, allowed are numbers above 0, up to 1",
     "loss={name: gce, q: 1.1}": "loss.q is 1.1, allowed are numbers above 0, up to 1",
+    "guide={weight: 0}": "guide.weight is 0.0, allowed are numbers above 0",
+    "guide={level: -1}": "guide.level is -1, allowed are 0 and above",
+    "data.scenes=0": "data.scenes is 0, allowed are 1 and above",
+    "input.view=fisheye": "input.view is 'fisheye'; allowed are box, vessel",
+    "input.spacing_px=0": "input.spacing_px is 0.0, allowed are 0.25 to 16",
+    "sampler={twins: true, batch_size: 5}": "pairs need an even batch_size",
+    "sampler={twins: true, stalled_share: 0.25}": "pairs need an even batch_size",
     "schedule.warmup_epochs=-1": "schedule.warmup_epochs is -1, allowed are 0 and above",
     "schedule={name: plateau, factor: 1, patience: 3}": "schedule.factor is 1.0, allowed are",
     "schedule={name: plateau, factor: 0.5, patience: -1}": "schedule.patience is -1, allowed",

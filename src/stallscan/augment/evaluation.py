@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stallscan.augment.straighten import straightening
 from stallscan.errors import OptionError
 
 if TYPE_CHECKING:
@@ -41,13 +44,22 @@ class Preprocessing:
     as the grey is and scaled as ImageNet's are, whatever the stack: the paper's networks saw the
     drawn outline in them, not as a mask. An image of one channel serves as all three.
 
+    The view is the whole box of the outline, as in the paper, or the vessel's: the stack is sampled
+    along the outline's middle and some pixels to both sides of it (`Straightening`), so that every
+    vessel runs the same way, in the middle of the input, at one scale.
+
     Attributes:
-        size: ``(z, y, x)`` of the input; with None for z a stack keeps its own number of slices.
+        size: ``(z, y, x)`` of the input; with None for z a stack keeps its own number of slices. In
+            the vessel's view y runs along the vessel and x across it.
         channels: in this order, from `CHANNELS`.
+        view: ``box`` or ``vessel``.
+        spacing_px: pixels of the stack for one of the input, at least, in the vessel's view.
     """
 
     size: tuple[int | None, int, int]
     channels: tuple[str, ...] = ("grey", "change", "mask")
+    view: Literal["box", "vessel"] = "box"
+    spacing_px: float = 1.25
 
     def __post_init__(self) -> None:
         extents = self.size[1:] if self.size and self.size[0] is None else self.size
@@ -60,6 +72,15 @@ class Preprocessing:
         unknown = [channel for channel in self.channels if channel not in CHANNELS]
         if unknown or not self.channels:
             raise ValueError(f"channels are {self.channels}, allowed are {', '.join(CHANNELS)}")
+        if self.view not in ("box", "vessel"):
+            raise ValueError(f"view is {self.view!r}, allowed are 'box' and 'vessel'")
+        if not 0.25 <= self.spacing_px <= 16:
+            raise ValueError(f"spacing_px is {self.spacing_px}, allowed are 0.25 to 16")
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether the filled outline must be given with the image."""
+        return "mask" in self.channels or self.view == "vessel"
 
     @property
     def is_colour(self) -> bool:
@@ -69,7 +90,8 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
         """From JSON, where tuples are lists and None is null."""
-        return cls(**{key: tuple(value) for key, value in fields.items()})
+        tuples = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+        return cls(**(fields | tuples))
 
     def __call__(
         self,
@@ -84,14 +106,15 @@ class Preprocessing:
             image: ``(z, y, x)`` or ``(z, y, x, c)`` uint8 with c 1 or 3, or a `Volume`, which has
                 its mask with it.
             mask: the filled outline, ``(y, x)``, or ``(z, y, x)`` once it has been augmented; only
-                the channel ``mask`` needs it.
+                the channel ``mask`` and the vessel's view need it.
             rng: taken and not used: nothing is random here.
 
         Returns:
             ``image``: ``(channels, z, y, x)`` float32.
 
         Raises:
-            OptionError: an image or a mask that does not fit.
+            OptionError: an image or a mask that does not fit, or a mask that is empty, where the
+                view is the vessel's.
         """
         if not isinstance(image, np.ndarray):
             mask = image.mask if mask is None else mask
@@ -102,15 +125,35 @@ class Preprocessing:
                 f"image is {image.dtype} of shape {image.shape}, allowed are (z, y, x), "
                 "(z, y, x, 1) and (z, y, x, 3) of uint8"
             )
-        if "mask" in self.channels:
+        if self.needs_mask:
             if mask is None:
-                raise OptionError("the channel mask needs mask=, the filled outline (y, x)")
+                what = "the channel mask" if "mask" in self.channels else "the vessel's view"
+                raise OptionError(f"{what} needs mask=, the filled outline (y, x)")
             if mask.shape not in (array.shape[1:3], array.shape[:3]):
                 raise OptionError(
                     f"mask has the shape {mask.shape}, allowed are {array.shape[1:3]} and "
                     f"{array.shape[:3]}"
                 )
         return {"image": _network_input(array, mask, self)}
+
+    def shares(
+        self, labels: NDArray[np.uint8], mask: NDArray[Any] | None, values: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Voxel labels of a volume where the network sees them.
+
+        Args:
+            labels: ``(z, y, x)``.
+            mask: as for the volume.
+            values: the labels that are wanted.
+
+        Returns:
+            ``(values, z, y, x)`` float32: the share of each value in a voxel of the input.
+        """
+        look = _view(mask, self)
+        found = np.empty((len(values), self.size[0] or len(labels), *self.size[1:]), np.float32)
+        for value, target in zip(values, found, strict=True):
+            _resize_depth(look((labels == value).astype(np.uint8)), target)
+        return found
 
 
 def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -128,8 +171,9 @@ def _network_input(
     channels, plane = preprocessing.channels, preprocessing.size[1:]
     depth = preprocessing.size[0] or len(array)
     made = np.empty((len(channels), depth, *plane), np.float32)
+    look = _view(mask, preprocessing)
     if "grey" in channels or "change" in channels:
-        flat = _resize_plane(to_grey(array), plane)  # (native z, y, x)
+        flat = look(to_grey(array))  # (native z, y, x)
         mean, spread = flat.mean(), max(float(flat.std()), 1.0)
     for channel, target in zip(channels, made, strict=True):
         if channel == "grey":
@@ -139,12 +183,25 @@ def _network_input(
         elif channel == "mask":
             assert mask is not None
             stack = mask[None] if mask.ndim == 2 else mask  # one slice serves for all
-            _resize_depth(_resize_plane(stack.astype(np.uint8), plane), target)
+            _resize_depth(look(stack.astype(np.uint8)), target)
         else:
             place = COLOURS.index(channel)
-            colour = _resize_plane(array[..., place if array.shape[3] == 3 else 0], plane)
+            colour = look(array[..., place if array.shape[3] == 3 else 0])
             _resize_depth(_as_imagenet(colour, place), target)
     return made
+
+
+def _view(
+    mask: NDArray[Any] | None, preprocessing: Preprocessing
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """``(z, y, x)`` uint8 → ``(z, *plane)`` float32: each slice as the network sees it."""
+    plane = preprocessing.size[1:]
+    if preprocessing.view == "box":
+        return partial(_resize_plane, size=plane)
+    assert mask is not None
+    # Augmented outlines differ from slice to slice; the line is that of most of them.
+    outline = mask > 0 if mask.ndim == 2 else (mask > 0).mean(axis=0) >= 0.5
+    return straightening(outline, plane, preprocessing.spacing_px)
 
 
 def _as_imagenet(colour: NDArray[np.float32], place: int) -> NDArray[np.float32]:

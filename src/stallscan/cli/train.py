@@ -67,7 +67,7 @@ def train(
     if job is not None and not several:
         raise OptionError(f"--job is {job}, but this is one run; give --folds all with it")
     with _progress.progress_callback() as update:
-        source = _source(data, labels, metadata, training.workers, update).of_fold(fold)
+        source = _source(data, labels, metadata, training, update).of_fold(fold)
         if dry_run:
             return _describe(chosen, training, source)
         if out is None:
@@ -129,7 +129,7 @@ def _source(
     data: str,
     labels: Path | None,
     metadata: Path | None,
-    workers: int,
+    training: TrainOptions,
     progress: Callable[[int, int], None],
 ) -> DataSource:
     from stallscan.data.dataset import find_table
@@ -142,7 +142,7 @@ def _source(
                 raise OptionError(
                     f"--{name} is {given}, but the phantom knows its own; leave it out"
                 )
-        return Phantom()
+        return Phantom(shelf_dir=training.phantoms)
     path = Path(data)
     if not path.exists():
         raise OptionError(
@@ -159,6 +159,6 @@ def _source(
         data=path,
         labels=table,
         metadata=metadata or (folder and find_table(folder, "train_metadata")),
-        workers=workers,
+        workers=training.workers,
         progress=progress,
     )

@@ -72,10 +72,26 @@ def resolve_devices(recipe: Recipe, options: TrainOptions) -> Devices:
 
 
 def with_device(recipe: Recipe, devices: Devices) -> Recipe:
-    """The recipe with ``augmentation.device: auto`` decided."""
-    if recipe.augmentation is None or recipe.augmentation.device != "auto":
+    """The recipe with ``augmentation.device: auto`` decided.
+
+    Raises:
+        OptionError: the device is to do what workers alone can do.
+    """
+    if recipe.augmentation is None:
         return recipe
-    chosen = replace(recipe.augmentation, device=devices.accelerator == "cuda")
+    by_workers = {
+        "input.view is vessel": recipe.must_input.view == "vessel",
+        "guide is set": recipe.guide is not None,
+    }
+    reasons = [reason for reason, holds in by_workers.items() if holds]
+    if recipe.augmentation.device is True and reasons:
+        raise OptionError(
+            f"recipe {recipe.name}: augmentation.device is true and {reasons[0]}, which workers do "
+            "on the CPU; set augmentation.device to auto or false"
+        )
+    if recipe.augmentation.device != "auto":
+        return recipe
+    chosen = replace(recipe.augmentation, device=devices.accelerator == "cuda" and not reasons)
     return replace(recipe, augmentation=chosen)
 
 

@@ -103,6 +103,7 @@ def fit(run: Run, data: TrainingSet, *, progress: bool) -> tuple[StallModule, Ke
         options.seed,
         recipe.sampler.batch_size * recipe.sampler.batches_per_epoch,
         data.natural_share if share is None else share,
+        recipe.sampler.twins,
     )
     rank, n_ranks = devices.rank, devices.n_ranks
     with safe_to_fork():

@@ -24,6 +24,8 @@ class TrainOptions:
     """Devices of this machine that share each step."""
     nodes: int = 1
     """Machines that do, started by SLURM or torchrun."""
+    phantoms: Path | None = None
+    """Folder that keeps phantoms that come again, for several runs; by default in the run's."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:  # with the step's number it must fit torch's 64 bits

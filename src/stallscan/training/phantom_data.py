@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from stallscan.augment.evaluation import to_grey
 from stallscan.errors import OptionError
 from stallscan.roi.region import whole_frame
-from stallscan.roi.volume import Volume
+from stallscan.simulate.motion_map import motion_map
 from stallscan.simulate.phantom import phantom_clip, phantom_roi
 from stallscan.simulate.settings import PRESETS
 from stallscan.training._fields import closest
+from stallscan.training.phantom_shelf import Rendered, Shelf
 from stallscan.training.recipe import Recipe
 from stallscan.training.samples import (
     TRAIN_STREAM,
@@ -30,23 +33,29 @@ NOTES = (
     "two short clips; not a medical device."
 )
 
+SHELF = "phantoms"
+"""Folder of a run where scenes that come again are kept."""
+
 NATURAL_SHARE = 1887 / 573_048
 """Of stalled videos in the competition's training set (paper, section 2.1)."""
 
 
 class Phantom:
-    """A run on the phantom: rendered on demand, no training sample twice.
+    """A run on the phantom: rendered on demand, no training sample twice unless the recipe says so.
 
     Args:
         fold: of an ensemble: another one has other samples, of training and validation.
+        shelf_dir: where scenes that come again are kept, for several runs of one seed to share;
+            None: in the run's folder.
     """
 
-    def __init__(self, fold: int = 0) -> None:
+    def __init__(self, fold: int = 0, shelf_dir: Path | None = None) -> None:
         self.fold = fold
+        self.shelf_dir = shelf_dir
 
     def of_fold(self, fold: int) -> Phantom:
         """The set of another fold."""
-        return Phantom(fold)
+        return Phantom(fold, self.shelf_dir)
 
     def sharing(self, folder: Path) -> Phantom:
         """The same: nothing is extracted that runs could share."""
@@ -57,21 +66,24 @@ class Phantom:
         return {"phantom": "endless", "fold": self.fold}
 
     def open(self, run_dir: Path, recipe: Recipe, seed: int) -> TrainingSet:
-        """Nothing is read or written.
+        """Nothing is read or written until samples are drawn.
 
         Raises:
             OptionError: a preset that the phantom has not, or a validation set of one label.
         """
         _check(recipe)
         keys = validation_keys(recipe)
+        comes_again = recipe.data.scenes is not None
+        shelf = Shelf(self.shelf_dir or run_dir / SHELF) if comes_again else None
         return TrainingSet(
-            dataset=PhantomRois(seed, recipe, self.fold),
+            dataset=PhantomRois(seed, recipe, self.fold, shelf),
             natural_share=NATURAL_SHARE,
             validation=keys,
             held_out=keys,
             names=[f"phantom-{self.fold}-{key.number:06d}" for key in keys],
             description={
-                "data": "stallscan phantom, endless",
+                "data": "stallscan phantom, "
+                + (f"{recipe.data.scenes:,} scenes" if comes_again else "endless"),
                 "phantom": recipe.data.phantom,
                 "validation_phantom": recipe.validation.phantom,
             },
@@ -86,32 +98,69 @@ class PhantomRois(Dataset[Sample]):
         seed: of the run.
         recipe: decides the phantom's presets, the augmentation and Volume → network input.
         fold: of an ensemble.
+        shelf: keeps what is rendered where scenes come again; None: nothing is kept.
     """
 
-    def __init__(self, seed: int, recipe: Recipe, fold: int = 0) -> None:
+    def __init__(
+        self, seed: int, recipe: Recipe, fold: int = 0, shelf: Shelf | None = None
+    ) -> None:
         self.seed = seed
         self.fold = fold
         self.whole_frames = recipe.data.region == "full"
+        self.scenes = recipe.data.scenes
+        self.shelf = shelf
         self.prepare = Preparation(recipe)
-        self.settings = {
-            TRAIN_STREAM: PRESETS[recipe.data.phantom],
-            VALIDATION_STREAM: PRESETS[recipe.validation.phantom],
+        self.phantoms = {
+            TRAIN_STREAM: recipe.data.phantoms,
+            VALIDATION_STREAM: (recipe.validation.phantom,),
         }
 
     def __getitem__(self, key: SampleKey) -> Sample:
         """See `Sample`; labels are certain, so they are the targets."""
-        where = (self.seed, key.stream, key.epoch, key.number) + (self.fold,) * bool(self.fold)
-        volume = self._render(where, key)
-        rng = np.random.default_rng((*where, 1)) if key.stream == TRAIN_STREAM else None
+        own = self._seed_of(key.stream, key.epoch, key.number)
+        where = own
+        if key.stream == TRAIN_STREAM and self.scenes is not None:
+            drawn = int(np.random.default_rng((*own, 2)).integers(self.scenes))
+            where = self._seed_of(key.stream, 0, drawn)
+        phantoms = self.phantoms[key.stream]
+        preset = phantoms[where[3] % len(phantoms)]
         label = int(key.label)
+        if key.stream == VALIDATION_STREAM:
+            volume, _ = self._render(where, key.label, preset)
+            return Sample(self.prepare(volume, None), float(label), 1.0, label, key.number)
+        volume, motion = self._kept(where, key.label, preset)
+        rng = np.random.default_rng((*own, 1))
+        if self.prepare.guided:
+            seen, guide = self.prepare.guided_input(volume, motion, rng)
+            return Sample(seen, float(label), 1.0, label, key.number, guide)
         return Sample(self.prepare(volume, rng), float(label), 1.0, label, key.number)
 
-    def _render(self, where: tuple[int, ...], key: SampleKey) -> Volume:
-        settings = self.settings[key.stream]
+    def _seed_of(self, *where: int) -> tuple[int, ...]:
+        return (self.seed, *where) + (self.fold,) * bool(self.fold)
+
+    def _kept(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
+        if self.shelf is None or self.scenes is None:
+            return self._render(where, label, preset)
+        shades = "colour" if self.prepare.preprocessing.is_colour else "grey"
+        region = "frame" if self.whole_frames else "roi"
+        name = f"{preset}-{'-'.join(map(str, where))}-{label.word}-{region}-{shades}"
+        return self.shelf.take(name, lambda: self._needed(where, label, preset))
+
+    def _needed(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
+        """A third to keep and to read where no colour is asked for."""
+        volume, motion = self._render(where, label, preset)
+        if not self.prepare.preprocessing.is_colour:
+            volume = dataclasses.replace(volume, array=to_grey(volume.array)[..., None])
+        return volume, motion
+
+    def _render(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
+        settings = PRESETS[preset]
         if not self.whole_frames:
-            return phantom_roi(where, key.label, settings)[0]
-        clip, _ = phantom_clip(where, key.label, settings)
-        return whole_frame(clip).crop(clip)
+            volume, truth = phantom_roi(where, label, settings)
+            return volume, motion_map(truth)
+        clip, _ = phantom_clip(where, label, settings)
+        volume = whole_frame(clip).crop(clip)
+        return volume, np.zeros(volume.array.shape[:3], np.uint8)
 
 
 def validation_keys(recipe: Recipe) -> list[SampleKey]:
@@ -137,12 +186,18 @@ def validation_keys(recipe: Recipe) -> list[SampleKey]:
 
 
 def _check(recipe: Recipe) -> None:
-    for key, name in (
-        ("data.phantom", recipe.data.phantom),
-        ("validation.phantom", recipe.validation.phantom),
+    for key, names in (
+        ("data.phantom", recipe.data.phantoms),
+        ("validation.phantom", (recipe.validation.phantom,)),
     ):
-        if name not in PRESETS:
-            raise OptionError(
-                f"recipe {recipe.name}: {key} is {name!r}; {closest(name, PRESETS)}allowed are "
-                f"{', '.join(PRESETS)}"
-            )
+        for name in names:
+            if name not in PRESETS:
+                raise OptionError(
+                    f"recipe {recipe.name}: {key} is {name!r}; {closest(name, PRESETS)}allowed are "
+                    f"{', '.join(PRESETS)}"
+                )
+    if recipe.guide is not None and recipe.data.region == "full":
+        raise OptionError(
+            f"recipe {recipe.name}: guide is set and data.region is full; phantoms say where their "
+            "vessel is inside its outline alone; set guide to null, or data.region to outline"
+        )

@@ -45,10 +45,14 @@ class Input:
     Attributes:
         size: ``(z, y, x)``; null for z keeps every video's own depth.
         channels: what the network sees.
+        view: box, the whole of the outline's; or vessel: along the middle of it, straight.
+        spacing_px: pixels of the video for one of the input, at least, where the view is vessel.
     """
 
     size: tuple[int | None, int, int]
     channels: tuple[str, ...]
+    view: Literal["box", "vessel"] = "box"
+    spacing_px: float = 1.25
 
     def __post_init__(self) -> None:
         try:
@@ -58,7 +62,7 @@ class Input:
 
     def preprocessing(self) -> Preprocessing:
         """The function of it."""
-        return Preprocessing(size=self.size, channels=self.channels)
+        return Preprocessing(**dataclasses.asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +88,9 @@ class Data:
     """What is learnt from.
 
     Attributes:
-        phantom: preset of the phantoms, where the endless set is trained on.
+        phantom: preset of the phantoms; several, joined by +, come as often as one another.
+        scenes: of phantoms so many are rendered, once, and shown again and again; null: no sample
+            is shown twice.
         region: outline, or full for whole frames.
         subset: of labelled videos: full, micro or nano.
         tier1: of these only what experts or a sure crowd labelled.
@@ -94,6 +100,7 @@ class Data:
     """
 
     phantom: str = "clogloss"
+    scenes: int | None = None
     region: Literal["outline", "full"] = "outline"
     subset: Literal["full", "micro", "nano"] = "full"
     tier1: bool = False
@@ -103,6 +110,12 @@ class Data:
 
     def __post_init__(self) -> None:
         _at_least("max_flowing", self.max_flowing, 1)
+        _at_least("scenes", self.scenes, 1)
+
+    @property
+    def phantoms(self) -> tuple[str, ...]:
+        """The presets."""
+        return tuple(self.phantom.split("+"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +127,21 @@ class Sampler:
         batches_per_epoch: an epoch is a number of batches.
         stalled_share: probability that a sample is stalled; null: as in the data.
         by_project: draw a project first, each with the same chance, then a video of it.
+        twins: phantoms come in pairs that differ in their blood alone, one flowing, one stalled.
     """
 
     batch_size: int = 16
     batches_per_epoch: int = 40
     stalled_share: float | None = 0.5
     by_project: bool = False
+    twins: bool = False
 
     def __post_init__(self) -> None:
+        if self.twins and (self.batch_size % 2 or self.stalled_share != 0.5):
+            raise OptionError(
+                f"twins is true, batch_size {self.batch_size} and stalled_share "
+                f"{self.stalled_share}; pairs need an even batch_size and a stalled_share of 0.5"
+            )
         _at_least("batch_size", self.batch_size, 1)
         _at_least("batches_per_epoch", self.batches_per_epoch, 1)
         _between("stalled_share", self.stalled_share, 0, 1)
@@ -170,6 +190,27 @@ class Folds:
     def __post_init__(self) -> None:
         _at_least("n", self.n, 2)
         _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What phantoms can tell beside their label: where the vessel is, and where its blood stands.
+
+    A 1×1×1 convolution on a level of features learns to say so voxel by voxel; it is left behind
+    when training ends (deep supervision: Lee et al., 2015).
+
+    Attributes:
+        weight: of its loss, beside that of the label.
+        level: of features, from 0; see `Network.feature_info`.
+    """
+
+    weight: float = 1.0
+    level: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise OptionError(f"weight is {self.weight}, allowed are numbers above 0")
+        _at_least("level", self.level, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +415,7 @@ class Recipe:
         validation: what an epoch is judged by.
         folds: of labelled videos.
         loss: what is minimised.
+        guide: what is learnt beside the label, of phantoms alone; null: nothing.
         optimizer: by what.
         schedule: of the learning rate.
         stop: when it ends.
@@ -391,6 +433,7 @@ class Recipe:
     validation: Validation = field(default_factory=Validation)
     folds: Folds = field(default_factory=Folds)
     loss: BinaryCrossEntropy | GeneralizedCrossEntropy = field(default_factory=BinaryCrossEntropy)
+    guide: Guide | None = None
     optimizer: AdamW | Adam | Sgd
     schedule: Cosine | Plateau | Cyclic | Constant = field(default_factory=Cosine)
     stop: Stop = field(default_factory=Stop)

@@ -98,7 +98,7 @@ def _filled_in(recipe: Recipe, card: ModelCard) -> Recipe:
     model, given = recipe.model, recipe.input
     if given is None:
         preprocessing = Preprocessing.from_dict(card.preprocessing)
-        given = Input(size=preprocessing.size, channels=preprocessing.channels)
+        given = Input(**dataclasses.asdict(preprocessing))
     if model is None:
         options: dict[str, Any] = {
             key: value

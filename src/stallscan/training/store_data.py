@@ -101,6 +101,7 @@ class Videos:
                 f"--folds is {self.fold}, allowed are 0 to {recipe.folds.n - 1} for "
                 f"{recipe.folds.n} folds; choose one"
             )
+        _refuse_what_phantoms_have(recipe)
         store = RoiStore(self._store(run_dir, recipe))
         _check_region(store, recipe)
         table, strata = read_video_table(self.labels, self.metadata, store, recipe)
@@ -246,6 +247,24 @@ def _monitored(keys: list[SampleKey], recipe: Recipe) -> list[SampleKey]:
     rng = np.random.default_rng((recipe.folds.seed, VALIDATION_STREAM))
     drawn = {flowing[index] for index in rng.permutation(len(flowing))[:wanted]}
     return [key for key in keys if key.label is Label.STALLED or key in drawn]
+
+
+def _refuse_what_phantoms_have(recipe: Recipe) -> None:
+    given = {
+        "guide": recipe.guide is not None,
+        "sampler.twins": recipe.sampler.twins,
+        "data.scenes": recipe.data.scenes is not None,
+    }
+    found = [key for key, is_given in given.items() if is_given]
+    if found:
+        remedy = " ".join(f"{key}={_NONE[key]}" for key in found)
+        raise OptionError(
+            f"recipe {recipe.name}: {', '.join(found)} can be had of phantoms alone, whose truth "
+            f"is known; for labelled videos --set {remedy}"
+        )
+
+
+_NONE = {"guide": "null", "sampler.twins": "false", "data.scenes": "null"}
 
 
 def _check_region(store: RoiStore, recipe: Recipe) -> None:

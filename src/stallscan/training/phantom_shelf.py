@@ -1,0 +1,85 @@
+"""Phantoms that come again are rendered once and kept as files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from stallscan.errors import TrainingError
+from stallscan.roi.volume import Volume
+from stallscan.simulate.settings import PRESETS
+from stallscan.types import Box, UInt8Array
+
+Rendered = tuple[Volume, UInt8Array]
+"""A ROI, and the motion of its blood, ``(z, y, x)``: see `stallscan.simulate.motion_map`."""
+
+
+class Shelf:
+    """A folder of rendered phantoms; several processes and runs may share it.
+
+    Args:
+        folder: made when the first one is put into it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # What another version of the ranges rendered is not taken.
+        self.edition = hashlib.sha256(repr(PRESETS).encode()).hexdigest()[:8]
+
+    def take(self, name: str, render: Callable[[], Rendered]) -> Rendered:
+        """What lies there under a name, or is rendered and put there.
+
+        Raises:
+            TrainingError: a file that is damaged.
+        """
+        path = self.folder / f"{name}-{self.edition}.npz"
+        if not path.exists():
+            rendered = render()
+            self._put(path, rendered)
+            return rendered
+        try:
+            with np.load(path) as kept:
+                return _unpack(kept)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise TrainingError(
+                f"{path}: is damaged ({error}); remove it, and it is rendered anew"
+            ) from error
+
+    def _put(self, path: Path, rendered: Rendered) -> None:
+        volume, motion = rendered
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")  # renamed when it is whole
+        try:
+            np.savez(
+                partial,
+                array=volume.array,
+                mask=volume.mask,
+                line=volume.line,
+                box=np.array(volume.box),
+                voxel_size_um=np.array(volume.voxel_size_um),
+                motion=np.frombuffer(zlib.compress(motion.tobytes(), 1), np.uint8),
+            )
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _unpack(kept: np.lib.npyio.NpzFile) -> Rendered:
+    array = kept["array"]
+    z, y, x = map(float, kept["voxel_size_um"])
+    volume = Volume(
+        array=array,
+        mask=kept["mask"],
+        line=kept["line"],
+        box=Box(*map(int, kept["box"])),
+        source="phantom",
+        voxel_size_um=(z, y, x),
+    )
+    motion = np.frombuffer(zlib.decompress(kept["motion"].tobytes()), np.uint8)
+    return volume, motion.reshape(array.shape[:3])
