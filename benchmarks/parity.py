@@ -33,8 +33,8 @@ from stallscan.inference.member import LoadedMember, load_members
 from stallscan.inference.options import EngineName
 from stallscan.inference.predictor import Predictor
 from stallscan.inference.prepare import Inputs, make_inputs
+from stallscan.models.box import find_model
 from stallscan.models.card import ModelCard
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 from stallscan.models.ensemble import EnsembleCard
 from stallscan.simulate.phantom import phantom_roi
 from stallscan.types import Label
@@ -47,7 +47,7 @@ STREAM = 8
 def main() -> None:
     """Compare, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL_DIR)
+    parser.add_argument("--model", type=find_model, default=find_model())
     parser.add_argument("--int8", type=Path, help="export of the same model")
     parser.add_argument("--rois", type=int, default=200)
     parser.add_argument("--flips", type=int, nargs="+", default=[1, 2, 4, 8])
@@ -75,7 +75,7 @@ def main() -> None:
         loaded, _ = load_members(folder)
         for flips in options.flips:
             predictor = Predictor(loaded, card, flips=flips, engine=engine)
-            expected = references[:, :flips].mean(axis=1)
+            expected = calibrated(card, references[:, :flips].mean(axis=1))
             alone = probabilities(predictor, vessels, 1)
             for batch in options.batches:
                 found = alone if batch == 1 else probabilities(predictor, vessels, batch)
@@ -150,6 +150,13 @@ def reference(
                     total[row, column] += member.weight * float(torch.sigmoid(logit))
             whole += member.weight
     return total / whole
+
+
+def calibrated(card: ModelCard | EnsembleCard, means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As the card says."""
+    if card.calibration is None:
+        return means
+    return np.array([card.calibration(float(mean)) for mean in means])
 
 
 def probabilities(predictor: Predictor, vessels: list[Inputs], batch: int) -> NDArray[np.float64]:

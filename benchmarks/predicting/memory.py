@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from predicting._turns import spread
 from predicting.video import find_videos, predict_command
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.box import find_model
 
 EVERY_S = 0.05
 
@@ -25,7 +25,7 @@ EVERY_S = 0.05
 def memory(options: argparse.Namespace) -> pd.DataFrame:
     """A row for each number of videos."""
     videos = find_videos(options)
-    model_dir = options.model or DEFAULT_MODEL_DIR
+    model_dir = find_model(options.model)
     mib: dict[int, list[float]] = {count: [] for count in options.counts}
     took: dict[int, list[float]] = {count: [] for count in options.counts}
     for _ in tqdm(range(options.rounds or 1), desc="memory"):

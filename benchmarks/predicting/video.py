@@ -27,7 +27,7 @@ from stallscan.inference.member import load_members
 from stallscan.inference.options import PredictOptions
 from stallscan.inference.predictor import Predictor
 from stallscan.inference.prepare import Prepare, not_prepared
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.box import find_model
 from stallscan.models.cost import cost
 from stallscan.roi.options import RoiOptions
 
@@ -52,7 +52,7 @@ def video(options: argparse.Namespace) -> pd.DataFrame:
     paths = find_videos(options)
     n_frames = sum(map(decode_only, paths))
     kilobytes = sum(path.stat().st_size for path in paths) / n_frames / 1000
-    model_dir = options.model or DEFAULT_MODEL_DIR
+    model_dir = find_model(options.model)
     members, card = load_members(model_dir)
     choice = choose(PredictOptions(device="cpu"), members, flips=1, n_vessels=TEST_VIDEOS)
     sizes = [tuple(extent or FRAMES for extent in each.preprocessing.size) for each in members]

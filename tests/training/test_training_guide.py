@@ -34,7 +34,7 @@ TINY = (
 
 
 def recipe_of(*overrides: str) -> Recipe:
-    recipe = load_recipe("fast", [*TINY, *overrides])
+    recipe = load_recipe("vessel", [*TINY, *overrides])
     assert isinstance(recipe, Recipe)
     return recipe
 

@@ -31,20 +31,20 @@ def export(
     Args:
         out: The folder to write.
         export: What to write; its fields have texts of their own.
-        model: Checkpoint or ensemble folder; the one in the box by default.
+        model: Checkpoint or ensemble folder; or of those in the box: default, fast.
         workers: Processes that make ROIs; all cores by default.
         overwrite: Start anew over an existing export.
     """
     # Late, for torch takes seconds to load and `--help` needs none of it.
     from stallscan.inference.export import export_model
     from stallscan.inference.parity import Parity
-    from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+    from stallscan.models.box import find_model
 
     if workers < 0:
         raise OptionError(f"--workers is {workers}, allowed are 0 and above")
     with progress_callback(unit="ROI") as progress:
         run = export_model(
-            model or DEFAULT_MODEL_DIR,
+            find_model(model),
             out,
             export,
             workers=workers,

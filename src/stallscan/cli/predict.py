@@ -50,7 +50,7 @@ def predict(
         out: The table to write (CSV).
         prediction: How to predict; its fields have texts of their own.
         regions: Where the regions come from; likewise.
-        model: Checkpoint or ensemble folder; the one in the box by default.
+        model: Checkpoint or ensemble folder; or of those in the box: default, fast.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
         failed_as: Call for failed ones there, 0 or 1; refused by default.
@@ -68,7 +68,7 @@ def predict(
     from stallscan.inference.member import load_members
     from stallscan.inference.plan import describe_choice, describe_run
     from stallscan.inference.predictor import Predictor, require_bounds
-    from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+    from stallscan.models.box import find_model
 
     if workers < 0:
         raise OptionError(
@@ -85,7 +85,7 @@ def predict(
     names = source.names
     if submission_format is not None:
         check_submission_filenames(names, submission_format)
-    model_dir = model or DEFAULT_MODEL_DIR
+    model_dir = find_model(model)
     members, card = load_members(model_dir)
     if prediction.stop_early:
         require_bounds(card)

@@ -19,8 +19,8 @@ from stallscan.inference.engine import make_engine
 from stallscan.inference.member import LoadedMember, load_members
 from stallscan.inference.options import EngineName, Precision, PredictOptions
 from stallscan.inference.prepare import Inputs, make_inputs
+from stallscan.models.box import find_model
 from stallscan.models.card import ModelCard
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 from stallscan.models.ensemble import Combine, EnsembleCard
 from stallscan.roi.volume import Volume
 
@@ -32,7 +32,8 @@ class Prediction:
     """The answer for one vessel.
 
     Attributes:
-        probability: that it is stalled, 0–1; the mean over networks and flips, to six digits.
+        probability: that it is stalled, 0–1; the mean over networks and flips, calibrated where
+            the model says how, to six digits.
         stalled: 1 where the probability reaches the threshold, else 0.
         n_networks: that were asked: all members, or fewer where the rest could not change the call.
     """
@@ -174,7 +175,7 @@ class Predictor:
         mean = math.fsum(weight * answer for weight, answer in answers) / total
         if self.combine == "logit":
             mean = float(expit(mean))
-        probability = round(mean, 6)
+        probability = round(self._calibrated(mean), 6)
         return Prediction(
             probability=probability,
             stalled=int(probability >= self.threshold),
@@ -186,7 +187,12 @@ class Predictor:
         least = math.fsum(weight * answer for weight, answer in answers) / whole
         most = least + 1 - math.fsum(weight for weight, _ in answers) / whole
         # Probabilities are rounded to six digits before they are compared with the threshold.
+        least, most = self._calibrated(least), self._calibrated(most)
         return least - _ROUNDING >= self.threshold or most + _ROUNDING < self.threshold
+
+    def _calibrated(self, probability: float) -> float:
+        calibration = self.card.calibration
+        return probability if calibration is None else calibration(probability)
 
 
 def require_bounds(card: ModelCard | EnsembleCard) -> None:
@@ -211,13 +217,13 @@ def load_predictor(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> Predictor:
-    """Load a checkpoint folder, an ensemble folder, or the model in the box.
+    """Load a checkpoint folder, an ensemble folder, or a model in the box: "default" or "fast".
 
     Raises:
         CheckpointError: the folder is missing, damaged or inconsistent, or a member of it is.
         OptionError: an option outside what is allowed, or not to be had on this machine.
     """
-    members, card = load_members(DEFAULT_MODEL_DIR if model_dir is None else Path(model_dir))
+    members, card = load_members(find_model(model_dir))
     return Predictor(
         members,
         card,

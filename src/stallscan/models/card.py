@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stallscan.errors import CheckpointError
+from stallscan.models.calibration import Calibration
 
 FORMAT = 1
 """Version of the file format; a reader refuses a newer one."""
@@ -24,6 +25,7 @@ class ModelCard:
         options: arguments of `create_model`.
         preprocessing: Volume → network input: fields of `stallscan.augment.Preprocessing`.
         threshold: probability from which a vessel is called stalled.
+        calibration: makes the mean of the flips that probability; None: it is one already.
         flips: how many mirrored copies are averaged by default: 1, 2, 4 or 8.
         metrics: how the model did, by name.
         training: data, recipe, seeds, hours.
@@ -41,6 +43,7 @@ class ModelCard:
     options: dict[str, Any]
     preprocessing: dict[str, Any]
     threshold: float = 0.5
+    calibration: Calibration | None = None
     flips: int = 8
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +103,12 @@ def read_card(model_dir: Path) -> ModelCard:
             raise CheckpointError(
                 f"{path}: {key} is {fields[key]!r}, needed is {allowed}; correct model.json"
             )
+    try:
+        fields["calibration"] = Calibration.from_json(fields.get("calibration"))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: calibration is {fields['calibration']!r} ({error}); correct model.json"
+        ) from error
     try:
         card = ModelCard(**fields)
     except (KeyError, TypeError, ValueError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
 from stallscan.errors import CheckpointError
+from stallscan.models.calibration import Calibration
 from stallscan.models.card import read_card
 from stallscan.models.exported import read_export
 
@@ -49,11 +50,12 @@ class EnsembleCard:
 
     Attributes:
         name: what predictions call the ensemble.
-        members: at least one. What a member that is an ensemble says of threshold and flips does
-            not count.
+        members: at least one. What a member says of threshold, calibration and flips does not
+            count.
         combine: what is averaged over members and flips: probabilities, or the logits, of whose
             mean the sigmoid is taken.
         threshold: probability from which a vessel is called stalled.
+        calibration: makes the mean of the members that probability; None: it is one already.
         flips: how many mirrored copies every member sees by default: 1, 2, 4 or 8.
         metrics: how the ensemble did, by name.
         training: data, recipe, folds, seeds.
@@ -65,6 +67,7 @@ class EnsembleCard:
     members: tuple[Member, ...]
     combine: Combine = "probability"
     threshold: float = 0.5
+    calibration: Calibration | None = None
     flips: int = 8
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -118,6 +121,14 @@ def read_ensemble(folder: Path) -> EnsembleCard:
             _from_json(Member, member, f"{path}: member {index + 1}")
             for index, member in enumerate(fields["members"])
         )
+    if isinstance(fields, dict):
+        try:
+            fields["calibration"] = Calibration.from_json(fields.get("calibration"))
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path}: calibration is {fields['calibration']!r} ({error}); correct "
+                f"{ENSEMBLE_FILE}"
+            ) from error
     card = _from_json(EnsembleCard, fields, f"{path}: the content")
     _check(card, path)
     return card

@@ -12,9 +12,11 @@ from torch.utils.data import Dataset
 from stallscan.augment.evaluation import to_grey
 from stallscan.errors import OptionError
 from stallscan.roi.region import whole_frame
+from stallscan.roi.volume import Volume
 from stallscan.simulate.motion_map import motion_map
 from stallscan.simulate.phantom import phantom_clip, phantom_roi
 from stallscan.simulate.settings import PRESETS
+from stallscan.simulate.truth import Truth
 from stallscan.training._fields import closest
 from stallscan.training.phantom_shelf import Rendered, Shelf
 from stallscan.training.recipe import Recipe
@@ -128,8 +130,11 @@ class PhantomRois(Dataset[Sample]):
         if key.stream == VALIDATION_STREAM:
             volume, _ = self._render(where, key.label, preset)
             return Sample(self.prepare(volume, None), float(label), 1.0, label, key.number)
-        volume, motion = self._kept(where, key.label, preset)
         rng = np.random.default_rng((*own, 1))
+        if self.scenes is None and not self.prepare.guided:
+            volume, _ = self._render(where, key.label, preset)
+            return Sample(self.prepare(volume, rng), float(label), 1.0, label, key.number)
+        volume, motion = self._kept(where, key.label, preset)
         if self.prepare.guided:
             seen, guide = self.prepare.guided_input(volume, motion, rng)
             return Sample(seen, float(label), 1.0, label, key.number, guide)
@@ -139,28 +144,28 @@ class PhantomRois(Dataset[Sample]):
         return (self.seed, *where) + (self.fold,) * bool(self.fold)
 
     def _kept(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
+        """ROI and motion, from the shelf where scenes come again."""
+
+        def render() -> Rendered:
+            volume, truth = self._render(where, label, preset)
+            if not is_colour:  # a third to keep and to read
+                volume = dataclasses.replace(volume, array=to_grey(volume.array)[..., None])
+            shape = volume.array.shape[:3]
+            return volume, np.zeros(shape, np.uint8) if self.whole_frames else motion_map(truth)
+
+        is_colour = self.prepare.preprocessing.is_colour
         if self.shelf is None or self.scenes is None:
-            return self._render(where, label, preset)
-        shades = "colour" if self.prepare.preprocessing.is_colour else "grey"
-        region = "frame" if self.whole_frames else "roi"
-        name = f"{preset}-{'-'.join(map(str, where))}-{label.word}-{region}-{shades}"
-        return self.shelf.take(name, lambda: self._needed(where, label, preset))
+            return render()
+        words = ("frame" if self.whole_frames else "roi", "colour" if is_colour else "grey")
+        name = "-".join(map(str, (preset, *where, label.word, *words)))
+        return self.shelf.take(name, render)
 
-    def _needed(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
-        """A third to keep and to read where no colour is asked for."""
-        volume, motion = self._render(where, label, preset)
-        if not self.prepare.preprocessing.is_colour:
-            volume = dataclasses.replace(volume, array=to_grey(volume.array)[..., None])
-        return volume, motion
-
-    def _render(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
+    def _render(self, where: tuple[int, ...], label: Label, preset: str) -> tuple[Volume, Truth]:
         settings = PRESETS[preset]
         if not self.whole_frames:
-            volume, truth = phantom_roi(where, label, settings)
-            return volume, motion_map(truth)
-        clip, _ = phantom_clip(where, label, settings)
-        volume = whole_frame(clip).crop(clip)
-        return volume, np.zeros(volume.array.shape[:3], np.uint8)
+            return phantom_roi(where, label, settings)
+        clip, truth = phantom_clip(where, label, settings)
+        return whole_frame(clip).crop(clip), truth
 
 
 def validation_keys(recipe: Recipe) -> list[SampleKey]:

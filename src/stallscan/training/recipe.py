@@ -406,7 +406,7 @@ class Recipe:
         name: of the file.
         about: what it is, in a sentence.
         start: where the first weights come from: another recipe, whose run must be given; ``any``
-            run; ``default``, the model in the box; null: the model's own first weights.
+            run; ``default`` or ``fast``, a model in the box; null: the model's own first weights.
         model: the network; null: the start's.
         input: what it sees; null: the start's.
         augmentation: null shows samples as they are.
@@ -465,10 +465,11 @@ class Recipe:
                 "augmentation.resize is true, but videos keep their own depth; set it to false, "
                 "and they are resized within the plane afterwards"
             )
-        if native and self.sampler.batch_size > 1:
+        alike = 2 if self.sampler.twins else 1  # twins have one depth
+        if native and self.sampler.batch_size > alike:
             raise OptionError(
                 f"sampler.batch_size is {self.sampler.batch_size}, but videos of their own depth "
-                "make no batch; set it to 1, and optimizer.accumulate to what the batch was"
+                f"make no batch; set it to {alike}, and optimizer.accumulate to what the batch was"
             )
 
     @property

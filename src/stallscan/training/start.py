@@ -11,8 +11,8 @@ from typing import Any
 
 from stallscan.augment.evaluation import Preprocessing
 from stallscan.errors import OptionError
+from stallscan.models.box import IN_THE_BOX, find_model
 from stallscan.models.card import ModelCard, read_card
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
 from stallscan.models.options import NetworkOptions, without_first_weights
 from stallscan.models.registry import check_options
 from stallscan.training.recipe import Input, Model, Recipe
@@ -52,8 +52,8 @@ def resolve_start(recipe: Recipe, given: Path | None, fold: int) -> tuple[Recipe
             recipe's.
         CheckpointError: it is no checkpoint folder.
     """
-    if given is None and recipe.start == "default":
-        given = DEFAULT_MODEL_DIR
+    if given is None and recipe.start in IN_THE_BOX:
+        given = Path(recipe.start)
     if given is None and recipe.start is not None:
         wanted = "any run" if recipe.start == "any" else f"a run of {recipe.start}"
         raise OptionError(
@@ -62,12 +62,13 @@ def resolve_start(recipe: Recipe, given: Path | None, fold: int) -> tuple[Recipe
         )
     if given is None:
         return recipe, None
+    given = find_model(given)
     inner = given / f"fold{fold}"
     path = inner if inner.is_dir() and not (given / "model.json").exists() else given
     card = read_card(path)
     recipe = _filled_in(recipe, card)
     _check_network(recipe, path, card)
-    known = recipe.start in (None, "any", "default")
+    known = recipe.start in (None, "any", *IN_THE_BOX)
     if not known and card.training.get("recipe") != recipe.start:
         log.warning(
             "%s: was trained by recipe %s; %s starts from %s",
@@ -86,7 +87,7 @@ def check_fold(start: Start, recipe: Recipe, fold: object) -> None:
         OptionError: the start is a run of the recipe's earlier stage on another fold.
     """
     before = start.card.training.get("fold")
-    of_a_stage = recipe.start not in (None, "any", "default") and None not in (before, fold)
+    of_a_stage = recipe.start not in (None, "any", *IN_THE_BOX) and None not in (before, fold)
     if of_a_stage and before != fold:
         raise OptionError(
             f"--start {start.path}: its fold was {before}, this run's is {fold}, so it has "

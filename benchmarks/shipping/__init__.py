@@ -1,0 +1,1 @@
+"""What the models in the box are worth: see `shipped.py`."""

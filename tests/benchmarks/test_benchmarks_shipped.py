@@ -1,0 +1,156 @@
+"""The models in the box: the script runs, and its measures measure what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stallscan.models.box import find_model
+from stallscan.models.card import read_card
+from stallscan.roi import Volume
+from stallscan.simulate import PRESETS, phantom_roi
+from stallscan.types import Label
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def run(*arguments: object) -> str:
+    command = [sys.executable, str(BENCHMARKS / "shipped.py"), *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_evaluate(tmp_path: Path) -> None:
+    printed = run(
+        *("evaluate", "--model", "fast", "--preset", "clean", "--n", 10, "--workers", 1),
+        *("--results", tmp_path),
+    )
+    assert "10 ROIs of each preset, 30% stalled" in printed
+    with (tmp_path / "shipped-evaluate-cpu.csv").open(newline="") as file:
+        rows = {(row["who"], row["what"]): row for row in csv.DictReader(file)}
+    for who in ("fast", "persistence"):
+        assert 0 <= float(rows[who, "AUC"]["low"]) <= float(rows[who, "AUC"]["high"]) <= 1
+        kinds = [what for name, what in rows if name == who and what.startswith("AUC, ")]
+        assert sum(int(rows[who, kind]["n"]) for kind in kinds) == 10
+    assert (tmp_path / "shipped-roc.png").stat().st_size > 10_000
+
+
+def test_calibrate_writes_what_it_found_into_the_card(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(find_model("fast"), model)
+    run("calibrate", "--model", model, "--n", 8, "--workers", 1, "--preset", "clean")
+    before, after = read_card(find_model("fast")), read_card(model)
+    found = after.metrics["calibration"]
+    assert after.calibration is not None and after.calibration.stalled_share == 0.5
+    assert (found["n"], found["stalled"], found["phantom"]) == (8, 4, "clean")
+    assert after.threshold == found["thresholds"]["30 %"]
+    assert (after.architecture, after.preprocessing) == (before.architecture, before.preprocessing)
+    assert "calibration" in json.loads((model / "model.json").read_text())
+
+
+def test_a_calibrated_probability_is_as_often_right_as_it_says() -> None:
+    from shipping.calibrate import fitted
+
+    rng = np.random.default_rng(0)
+    true = rng.uniform(0.02, 0.98, 20_000)
+    stalled = (rng.random(20_000) < true).astype(np.int64)
+    odds = true / (1 - true)
+    said = (odds * np.e) ** (1 / 2.5) / (1 + (odds * np.e) ** (1 / 2.5))  # too timid, and too high
+    line = fitted(stalled, said)
+    assert line.slope == pytest.approx(2.5, rel=0.05)
+    assert line.intercept == pytest.approx(-1, abs=0.1)
+
+
+def test_a_threshold_for_few_stalls_is_higher() -> None:
+    from shipping.calibrate import best_threshold
+
+    rng = np.random.default_rng(1)
+    stalled = np.repeat([0, 1], 4000)
+    logits = rng.normal(np.where(stalled, 2.0, -2.0), 1.5)
+    scores = 1 / (1 + np.exp(-logits))
+    usual, rare = (best_threshold(stalled, scores, share) for share in (0.5, 0.01))
+    assert usual == pytest.approx(0.5, abs=0.1)
+    assert rare > usual + 0.2
+
+
+def test_measures_of_a_table() -> None:
+    from shipping.ask import SCORE
+    from shipping.evaluate import _by_kind, _sensitivity, _whole
+
+    rng = np.random.default_rng(2)
+    n = 400
+    stalled = np.repeat([1, 0], [120, 280])
+    scores = stalled + 0.6 * rng.standard_normal(n)
+    kinds = np.where(stalled, "rbc", np.where(np.arange(n) < 380, "flow", "creep"))
+    table = pd.DataFrame({"stalled": stalled, "kind": kinds, SCORE: scores})
+    rows = {row["what"]: row for row in _whole(table, SCORE)}
+    order = scores[stalled == 1][:, None] > scores[stalled == 0]
+    assert rows["AUC"]["value"] == pytest.approx(order.mean())
+    assert rows["AUC"]["low"] < order.mean() < rows["AUC"]["high"]
+    threshold = np.sort(scores[stalled == 0])[-14]  # 5 % of 280
+    assert _sensitivity(stalled, scores) == pytest.approx(
+        (scores[stalled == 1] > threshold).mean(), abs=0.02
+    )
+    assert rows["MCC at 30 %"]["value"] > rows["MCC at 4.6 %"]["value"] > 0
+    by_kind = {row["what"]: row for row in _by_kind(table, SCORE)}
+    assert set(by_kind) == {
+        "AUC, stalled: rbc",
+        "AUC, flowing: flow",
+        "AUC, flowing: creep",
+    }
+    assert by_kind["AUC, flowing: creep"]["n"] == 20
+    assert by_kind["AUC, stalled: rbc"]["value"] == pytest.approx(order.mean())
+
+
+def roi() -> Volume:
+    return phantom_roi((5, 1), Label.STALLED, PRESETS["clean"], codec=False)[0]
+
+
+def test_each_artefact_has_three_strengths_and_is_alone() -> None:
+    from shipping.artefacts import FLAWLESS, artefacts
+
+    found = artefacts()
+    assert found[0].settings == FLAWLESS and found[0].change is None
+    names = [artefact.name for artefact in found[1:]]
+    assert all(names.count(name) == 3 for name in names) and len(set(names)) >= 20
+    _, truth = phantom_roi((5, 1), Label.STALLED, FLAWLESS, codec=False)
+    assert truth.artefacts == ()
+    seen = set()
+    for artefact in found[1:]:
+        changed = [
+            field
+            for field in artefact.settings.__dataclass_fields__
+            if getattr(artefact.settings, field) != getattr(FLAWLESS, field)
+        ]
+        assert len(changed) <= 2 and bool(changed) != (artefact.change is not None)
+        seen.add((artefact.name, artefact.strength))
+    assert len(seen) == len(found) - 1
+
+
+def test_changes_of_a_roi() -> None:
+    from shipping.artefacts import artefacts
+
+    volume = roi()
+    changes = {(a.name, a.strength): a.change for a in artefacts() if a.change is not None}
+    rng = np.random.default_rng(0)
+    repeated = changes["frames repeated", "30%"](volume, rng)  # type: ignore[misc]
+    same = (repeated.array[1:] == repeated.array[:-1]).all(axis=(1, 2, 3)).mean()
+    assert 0.1 < same < 0.5
+    masked = changes["hand mask over the target", "40%"](volume, rng)  # type: ignore[misc]
+    black = (masked.array == 0).all(axis=(0, 3))[volume.mask].mean()
+    assert black == pytest.approx(0.4, abs=0.05)
+    few = changes["frames", "17"](volume, rng)  # type: ignore[misc]
+    assert few.n_frames == 17 == few.box.size[0]
+    assert (few.array == volume.array[(volume.n_frames - 17) // 2 :][:17]).all()
