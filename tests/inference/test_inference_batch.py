@@ -18,13 +18,15 @@ from loading import deadly, noting
 import stallscan
 from clips import draw_clip
 from stallscan.augment.evaluation import Preprocessing, preprocess
+from stallscan.cli.predict import predict
+from stallscan.errors import OptionError
 from stallscan.inference.batch import predict_all
 from stallscan.inference.predictor import Predictor
 from stallscan.inference.table import Row
 from stallscan.models import create_model
 from stallscan.models.card import ModelCard
 from stallscan.models.checkpoint import save_checkpoint
-from stallscan.roi import extract_roi
+from stallscan.roi import RoiOptions, extract_roi
 from stallscan.video import read_stack
 from stallscan.video.write import write_clip
 
@@ -222,3 +224,40 @@ def test_a_volume_that_does_not_fit_into_memory_costs_one_row(
     rows = predict_videos(videos[:3:2], stallscan.load_predictor(tiny_model_dir))
     assert [row.status for row in rows] == ["failed", "ok"]
     assert rows[0].message == "good0.mp4: no memory left" and rows[0].box is None
+
+
+def test_a_model_that_looks_along_the_vessel_needs_to_know_where_it_is(
+    tmp_path: Path, write_drawn_clip: Callable[..., Path]
+) -> None:
+    """An outline says so, a box does not, and in a whole frame there is no telling."""
+    card = ModelCard(
+        name="along",
+        architecture="resnet18",
+        options={"width": 0.0625},
+        preprocessing={"size": [8, 32, 16], "channels": ["grey", "change"], "view": "vessel"},
+    )
+    save_checkpoint(
+        create_model("resnet18", in_channels=2, width=0.0625),
+        replace(card, options={"width": 0.0625, "in_channels": 2}),
+        tmp_path / "along",
+    )
+    predictor = stallscan.load_predictor(tmp_path / "along")
+    path = write_drawn_clip("drawn.mp4", 0)
+    corners = np.array([[10, 10], [50, 10], [50, 40], [10, 40]])
+    loads = {
+        "drawn": extract_roi,
+        "given": partial(extract_roi, polygon=corners),
+        "full": partial(extract_roi, options=RoiOptions(roi="full")),
+    }
+    found = {}
+    for name, load in loads.items():
+        ((found[name], _),) = predict_all([path], load, predictor, workers=0)
+    assert found["drawn"].status == "ok"
+    assert found["given"].status == "flagged" and found["given"].probability is not None
+    assert "a box without an outline, and the model looks along" in found["given"].message
+    assert found["full"].status == "failed" and found["full"].probability is None
+    assert "drawn.mp4: is a whole frame, and the model looks along" in found["full"].message
+    out = tmp_path / "predictions.csv"
+    with pytest.raises(OptionError, match=r"--roi is full, and along looks along the vessel"):
+        predict((path,), out=out, model=tmp_path / "along", regions=RoiOptions(roi="full"))
+    assert not out.exists()

@@ -10,6 +10,7 @@ import torch
 
 from stallscan.augment import Preprocessing
 from stallscan.augment.evaluation import CHANNELS, to_grey
+from stallscan.errors import OptionError
 from stallscan.training import _device_input
 from stallscan.training.device_augment import RawBatch, RawSample, on_device
 
@@ -76,3 +77,10 @@ def test_luma_is_opencvs_for_every_sixth_colour() -> None:
     colours = np.stack(np.meshgrid(greys, greys, greys, indexing="ij"), axis=-1)
     found = _device_input.to_grey(torch.tensor(colours).permute(3, 0, 1, 2).float())
     np.testing.assert_array_equal(found[0].numpy(), to_grey(colours))
+
+
+def test_a_view_along_the_vessel_is_refused() -> None:
+    batch = RawBatch.pack([noise((5, 20, 30), 1)])
+    along = Preprocessing(size=(8, 16, 16), view="vessel")
+    with pytest.raises(OptionError, match=r"Preprocessing.view is 'vessel', allowed on a device"):
+        on_device(batch, None, along, CPU)

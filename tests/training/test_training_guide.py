@@ -178,7 +178,12 @@ def test_labelled_videos_have_no_twins(tmp_path: Path) -> None:
 
 def test_whole_frames_have_no_guide() -> None:
     with pytest.raises(OptionError, match=r"guide is set and data.region is full"):
-        Phantom().open(Path(), recipe_of("data.region=full"), 0)
+        Phantom().open(Path(), recipe_of("data.region=full", "input.view=box"), 0)
+
+
+def test_whole_frames_have_no_vessel_to_look_along() -> None:
+    with pytest.raises(OptionError, match=r"input.view is vessel, but whole frames"):
+        recipe_of("data.region=full", "guide=null")
 
 
 def test_workers_do_what_a_device_cannot() -> None:

@@ -89,6 +89,12 @@ def predict(
     members, card = load_members(model_dir)
     if prediction.stop_early:
         require_bounds(card)
+    if regions.roi == "full" and any(each.preprocessing.view == "vessel" for each in members):
+        raise OptionError(
+            f"--roi is full, and {card.name} looks along the vessel within an outline, which a "
+            "whole frame has not; give outlines, or a --model that sees the box (a recipe with "
+            "input.view box)"
+        )
     flips = card.flips if prediction.flips is None else prediction.flips
     threshold = card.threshold if prediction.threshold is None else prediction.threshold
     identity = {

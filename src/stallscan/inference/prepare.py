@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.errors import StallscanError
 from stallscan.roi.extraction import Extraction
+from stallscan.roi.verdict import Verdict
 from stallscan.roi.volume import Volume
 from stallscan.types import Box
+
+_WITHIN = "and the model looks along the vessel within an outline"
 
 Inputs = dict[Preprocessing, NDArray[np.float32]]
 """One volume as the networks want it: ``(c, z, y, x)`` for each distinct preprocessing."""
@@ -78,6 +81,13 @@ class Prepare:
         )
         if volume is None:
             return prepared
+        if volume.mask.all() and any(seen.view == "vessel" for seen in self.preprocessings):
+            # Nobody drew where the vessel runs.
+            if extraction.outline == Verdict.FULL:
+                return prepared.failed(f"{prepared.filename}: is a whole frame, {_WITHIN}")
+            doubt = f"the region is a box without an outline, {_WITHIN}: its diagonal was taken"
+            said = "; ".join(word for word in (prepared.message, doubt) if word)
+            prepared = replace(prepared, status="flagged", message=said)
         try:
             return replace(prepared, inputs=make_inputs(volume, self.preprocessings))
         except (StallscanError, MemoryError) as error:

@@ -124,8 +124,13 @@ def on_device(
 
     Raises:
         OptionError: a record that does not fit; depths that differ where the preprocessing keeps
-            them.
+            them; a view along the vessel, which workers make.
     """
+    if preprocessing.view != "box":
+        raise OptionError(
+            f"Preprocessing.view is {preprocessing.view!r}, allowed on a device is 'box'; let the "
+            "loader's workers make the inputs"
+        )
     copy = batch.voxels.to(device, non_blocking=True)
     parts = zip(batch.split(batch.voxels), batch.split(copy), batch.records, strict=True)
     inputs = [

@@ -459,6 +459,11 @@ class Recipe:
                     f"engine.ema is {self.engine.ema}, but snapshots are of the weights "
                     "themselves; set it to null, or choose another schedule"
                 )
+        if self.input is not None and self.input.view == "vessel" and self.data.region == "full":
+            raise OptionError(
+                "input.view is vessel, but whole frames (data.region full) have no outline to "
+                "look along; set one of them to box or outline"
+            )
         native = self.input is not None and self.input.size[0] is None
         if native and self.augmentation is not None and self.augmentation.resize:
             raise OptionError(
