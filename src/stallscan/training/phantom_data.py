@@ -128,7 +128,8 @@ class PhantomRois(Dataset[Sample]):
         preset = phantoms[where[3] % len(phantoms)]
         label = int(key.label)
         if key.stream == VALIDATION_STREAM:
-            volume, _ = self._render(where, key.label, preset)
+            made = self._render if self.shelf is None else self._kept
+            volume = made(where, key.label, preset)[0]
             return Sample(self.prepare(volume, None), float(label), 1.0, label, key.number)
         rng = np.random.default_rng((*own, 1))
         if self.scenes is None and not self.prepare.guided:
