@@ -8,6 +8,7 @@ results/shipped-COMMAND….csv:
     robustness    each artefact of real videos alone, at three strengths
     two-ways      rendered ROIs against those cut out of decoded videos
     real          the two real clips (needs the real data): last, when all else is fixed
+    figure        what the network sees, as a picture
 
 `--model` names a model in the box or a folder, and may be repeated.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from shipping.calibrate import calibrate
 from shipping.evaluate import evaluate
+from shipping.figure import figure
 from shipping.real import real
 from shipping.robustness import robustness
 from shipping.two_ways import two_ways
@@ -64,9 +66,13 @@ def main() -> None:
     command.add_argument("--data", type=Path, help="folder; else STALLSCAN_REAL_DATA")
     command.set_defaults(run=real)
 
+    command = commands.add_parser("figure")
+    command.add_argument("--out", type=Path, required=True)
+    command.set_defaults(run=figure)
+
     options = vars(parser.parse_args())
     run = options.pop("run")
-    if options.pop("command") != "calibrate":
+    if options.pop("command") not in ("calibrate", "figure"):
         options["models"] = options["models"] or list(IN_THE_BOX)
     if "presets" in options:
         options["presets"] = options["presets"] or ["clogloss", "hard"]
