@@ -20,8 +20,10 @@ Result = TypeVar("Result")
 def in_order(
     work: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int, what: str
 ) -> list[Result]:
-    """``[work(job) for job in jobs]`` in spawned processes of one thread each."""
+    """``[work(job) for job in jobs]`` in spawned processes of one thread each; 0: in this one."""
     jobs = list(jobs)
+    if workers == 0:
+        return [work(job) for job in tqdm(jobs, desc=what)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _set_up, (os.getpid(),)) as pool:
         return list(tqdm(pool.map(work, jobs), total=len(jobs), desc=what))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import shutil
 import subprocess
@@ -27,17 +28,28 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-def run(*arguments: object) -> str:
-    command = [sys.executable, str(BENCHMARKS / "shipped.py"), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def run(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> None:
+    """As from the command line; here, for to start takes longer than the little that is done."""
+    monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+    importlib.import_module(script.removesuffix(".py")).main()
 
 
-def test_evaluate(tmp_path: Path) -> None:
-    printed = run(
-        *("evaluate", "--model", "fast", "--preset", "clean", "--n", 10, "--workers", 1),
-        *("--results", tmp_path),
+def test_help() -> None:
+    command = [sys.executable, str(BENCHMARKS / "shipped.py"), "--help"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    for word in ("calibrate", "evaluate", "robustness", "two-ways", "real", "figure"):
+        assert word in printed
+
+
+def test_evaluate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(
+        monkeypatch,
+        *("shipped.py", "evaluate", "--model", "fast", "--preset", "clean", "--n", 10),
+        *("--workers", 0, "--results", tmp_path),
     )
-    assert "10 ROIs of each preset, 30% stalled" in printed
+    assert "10 ROIs of each preset, 30% stalled" in capsys.readouterr().out
     with (tmp_path / "shipped-evaluate-cpu.csv").open(newline="") as file:
         rows = {(row["who"], row["what"]): row for row in csv.DictReader(file)}
     for who in ("fast", "persistence"):
@@ -47,10 +59,13 @@ def test_evaluate(tmp_path: Path) -> None:
     assert (tmp_path / "shipped-roc.png").stat().st_size > 10_000
 
 
-def test_calibrate_writes_what_it_found_into_the_card(tmp_path: Path) -> None:
+def test_calibrate_writes_what_it_found_into_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = tmp_path / "model"
     shutil.copytree(find_model("fast"), model)
-    run("calibrate", "--model", model, "--n", 8, "--workers", 1, "--preset", "clean")
+    few = ("--n", 8, "--workers", 0, "--preset", "clean")
+    run(monkeypatch, "shipped.py", "calibrate", "--model", model, *few)
     before, after = read_card(find_model("fast")), read_card(model)
     found = after.metrics["calibration"]
     assert after.calibration is not None and after.calibration.stalled_share == 0.5
@@ -58,6 +73,43 @@ def test_calibrate_writes_what_it_found_into_the_card(tmp_path: Path) -> None:
     assert after.threshold == found["thresholds"]["30 %"]
     assert (after.architecture, after.preprocessing) == (before.architecture, before.preprocessing)
     assert "calibration" in json.loads((model / "model.json").read_text())
+
+
+def test_the_same_scenes_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("--n", 2, "--workers", 0, "--preset", "clean", "--results", tmp_path)
+    run(monkeypatch, "shipped.py", "two-ways", "--model", "fast", *few)
+    row = pd.read_csv(tmp_path / "shipped-two-ways-clean-cpu.csv").iloc[0]
+    assert (row["model"], row["n"]) == ("fast", 2)
+    assert row["median change of a probability"] < 0.2
+
+
+def test_robustness_has_a_row_for_each_strength(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shipping import robustness
+    from shipping.artefacts import artefacts
+
+    chosen = [one for one in artefacts() if one.name in ("none", "frames")]
+    monkeypatch.setattr(robustness, "artefacts", lambda: chosen)
+    few = ("--n", 2, "--workers", 0, "--results", tmp_path)
+    run(monkeypatch, "shipped.py", "robustness", "--model", "fast", *few)
+    table = pd.read_csv(tmp_path / "shipped-robustness-cpu.csv")
+    assert table["artefact"].tolist() == ["none", *["frames"] * 3]
+    assert table[["fast", "persistence"]].isin([0, 1]).all(axis=None)  # one pair of ROIs
+
+
+def test_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shipping import figure
+
+    monkeypatch.setattr(figure, "SEEDS", figure.SEEDS[:2])
+    run(monkeypatch, "shipped.py", "figure", "--out", tmp_path / "view.png")
+    assert (tmp_path / "view.png").stat().st_size > 20_000
+
+
+def test_real_needs_the_clips_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This test leaves them closed: they are for the end."""
+    with pytest.raises(SystemExit, match="holds no folder clips"):
+        run(monkeypatch, "shipped.py", "real", "--data", tmp_path, "--results", tmp_path)
 
 
 def test_a_calibrated_probability_is_as_often_right_as_it_says() -> None:
@@ -101,7 +153,7 @@ def test_measures_of_a_table() -> None:
     assert rows["AUC"]["low"] < order.mean() < rows["AUC"]["high"]
     threshold = np.sort(scores[stalled == 0])[-14]  # 5 % of 280
     assert _sensitivity(stalled, scores) == pytest.approx(
-        (scores[stalled == 1] > threshold).mean(), abs=0.02
+        (scores[stalled == 1] > threshold).mean(), abs=0.03
     )
     assert rows["MCC at 30 %"]["value"] > rows["MCC at 4.6 %"]["value"] > 0
     by_kind = {row["what"]: row for row in _by_kind(table, SCORE)}
@@ -154,3 +206,30 @@ def test_changes_of_a_roi() -> None:
     few = changes["frames", "17"](volume, rng)  # type: ignore[misc]
     assert few.n_frames == 17 == few.box.size[0]
     assert (few.array == volume.array[(volume.n_frames - 17) // 2 :][:17]).all()
+
+
+def test_decisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arms one after another; what was measured before stays in the table."""
+    tiny = ("data.scenes=2", "sampler.batches_per_epoch=1", "sampler.batch_size=2")
+    quick = ("stop.max_epochs=1", "schedule.warmup_epochs=0", "validation.n=2", "guide=null")
+    command = ("--seeds", 1, "--jobs", 1, "--work", tmp_path, "--out", tmp_path / "out.csv")
+    overrides = ("--set", *tiny, *quick, "data.phantom=clean", "validation.phantom=clean")
+    for arm in ("no twins", "box"):
+        run(monkeypatch, "decisions.py", "--arms", arm, *command, *overrides)
+        assert f"'arm': '{arm}', 'seed': 0, 'auc': " in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["arm"].tolist() == ["no twins", "box"]
+    assert table["auc"].between(0, 1).all()
+
+
+def test_arms_change_what_they_say() -> None:
+    from decisions import ARMS, recipe_of
+
+    base = recipe_of("vessel", []).to_dict()
+    for arm, keys in ARMS.items():
+        found = recipe_of(arm, []).to_dict()
+        changed = {section for section in base if base[section] != found[section]}
+        assert changed <= {key.partition(".")[0] for key in keys}
+        assert changed or arm == "vessel"

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stallscan.augment.straighten import straightening
 from stallscan.errors import OptionError
 
 if TYPE_CHECKING:
@@ -198,6 +197,8 @@ def _view(
     plane = preprocessing.size[1:]
     if preprocessing.view == "box":
         return partial(_resize_plane, size=plane)
+    from stallscan.augment.straighten import straightening  # which needs another room
+
     assert mask is not None
     # Augmented outlines differ from slice to slice; the line is that of most of them.
     outline = mask > 0 if mask.ndim == 2 else (mask > 0).mean(axis=0) >= 0.5

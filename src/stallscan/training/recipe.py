@@ -62,7 +62,9 @@ class Input:
 
     def preprocessing(self) -> Preprocessing:
         """The function of it."""
-        return Preprocessing(**dataclasses.asdict(self))
+        return Preprocessing(
+            size=self.size, channels=self.channels, view=self.view, spacing_px=self.spacing_px
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
