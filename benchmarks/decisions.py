@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 
 from stallscan.training import Phantom, Recipe, TrainOptions, load_recipe, train
+from stallscan.workers import end_with_parent
 
 SHORT = {
     "data.scenes": 2000,
@@ -121,7 +122,7 @@ def runs(
     if jobs == 1:
         yield from map(run, each)
         return
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, None, end_with_parent, (os.getpid(),)) as pool:
         yield from pool.map(run, each)
 
 
