@@ -32,40 +32,32 @@ class Job(NamedTuple):
         label: its state.
         settings: its ranges.
         models: names or folders.
-        flips: mirrored copies; None: as the models say.
-        words: what the row is to say beside the answers.
     """
 
     seed: tuple[int, ...]
     label: Label
     settings: Settings
     models: tuple[str, ...]
-    flips: int | None = None
-    words: tuple[tuple[str, object], ...] = ()
 
 
 @functools.cache
-def predictor_of(model: str, flips: int | None) -> Predictor:
+def predictor_of(model: str) -> Predictor:
     """One for each process."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return load_predictor(model, flips=flips)
+    return load_predictor(model)
 
 
-def answers(volume: Volume, models: Iterable[str], flips: int | None = None) -> dict[str, float]:
+def answers(volume: Volume, models: Iterable[str]) -> dict[str, float]:
     """Probabilities by model, and the score."""
-    found = {model: predictor_of(model, flips)(volume).probability for model in models}
+    found = {model: predictor_of(model)(volume).probability for model in models}
     return found | {SCORE: persistence_score(volume)}
 
 
 def ask(job: Job) -> dict[str, object]:
     """A row: what is true of a phantom, and what was answered."""
     volume, truth = phantom_roi(job.seed, job.label, job.settings)
-    return {
-        **dict(job.words),
-        **about(truth),
-        **answers(volume, job.models, job.flips),
-    }
+    return {**about(truth), **answers(volume, job.models)}
 
 
 def about(truth: Truth) -> dict[str, object]:

@@ -13,7 +13,7 @@ from audits.auc import auc_of
 from audits.parallel import in_order
 from audits.table import show_and_write
 from numpy.typing import NDArray
-from sklearn.metrics import matthews_corrcoef, roc_curve
+from sklearn.metrics import matthews_corrcoef, roc_auc_score, roc_curve
 
 from shipping.ask import SCORE, TEST_SEED, Job, ask, labels_of
 from stallscan.metrics import at_prevalence
@@ -56,7 +56,7 @@ def _whole(table: pd.DataFrame, name: str) -> list[dict[str, Any]]:
     stalled, scores = table["stalled"].to_numpy(), table[name].to_numpy()
     usual, rare = _thresholds(name, stalled, scores)
     measures = {
-        "AUC": lambda y, s: _auc(y, s),
+        "AUC": lambda y, s: float(roc_auc_score(y, s)),
         "MCC at 30 %": lambda y, s: _mcc(y, s, usual, STALLED_SHARE),
         "MCC at 4.6 %": lambda y, s: _mcc(y, s, rare, RARE),
         "sensitivity at specificity 0.95": _sensitivity,
@@ -91,15 +91,6 @@ def _thresholds(
     mcc = [[_mcc(stalled, scores, level, share) for level in levels] for share in (0.3, RARE)]
     usual, rare = (float(levels[int(np.argmax(each))]) for each in mcc)
     return usual, rare
-
-
-def _auc(stalled: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """By ranks, which is quick."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(scores)
-    n = int(stalled.sum())
-    return float((ranks[stalled == 1].sum() - n * (n + 1) / 2) / (n * (len(stalled) - n)))
 
 
 def _mcc(
@@ -145,7 +136,7 @@ def _draw(answers: dict[str, pd.DataFrame], names: Sequence[str], path: Path) ->
     for axis, (preset, table) in zip(axes[0], answers.items(), strict=True):
         for name in names:
             false, true, _ = roc_curve(table["stalled"], table[name])
-            label = f"{Path(name).name} ({_auc(table['stalled'].to_numpy(), table[name]):.3f})"
+            label = f"{Path(name).name} ({roc_auc_score(table['stalled'], table[name]):.3f})"
             axis.plot(false, true, label=label)
         axis.axvline(1 - SPECIFICITY, color="0.8", linewidth=1, zorder=0)
         axis.set(title=preset, xlabel="flowing vessels called stalled", xlim=(0, 1), ylim=(0, 1.01))

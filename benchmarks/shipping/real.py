@@ -22,7 +22,7 @@ def real(*, models: Sequence[str], data: Path | None, results: Path) -> pd.DataF
         roi = find_roi(clip)
         found = answers(roi.crop(clip), models)
         for model in models:
-            threshold = predictor_of(model, None).threshold
+            threshold = predictor_of(model).threshold
             rows.append(
                 {
                     "clip": name,

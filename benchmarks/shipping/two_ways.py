@@ -11,6 +11,7 @@ import pandas as pd
 from audits.auc import auc_of
 from audits.parallel import in_order
 from audits.table import show_and_write
+from sklearn.metrics import roc_auc_score
 
 from shipping.ask import TWO_WAYS_SEED, about, answers
 from stallscan.errors import OutlineNotFoundError
@@ -45,7 +46,7 @@ def two_ways(
             for _ in range(300)
         ]
         differences = [
-            auc_value(stalled[draw], decoded[draw]) - auc_value(stalled[draw], direct[draw])
+            roc_auc_score(stalled[draw], decoded[draw]) - roc_auc_score(stalled[draw], direct[draw])
             for draw in draws
         ]
         low, high = np.quantile(differences, [0.025, 0.975])
@@ -69,13 +70,6 @@ def two_ways(
     )
     show_and_write(found, results / f"shipped-two-ways-{preset}-cpu.csv", title)
     return found
-
-
-def auc_value(stalled: np.ndarray, scores: np.ndarray) -> float:
-    """Without an interval."""
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(stalled, scores))
 
 
 def _both(job: _Job) -> dict[str, object] | None:

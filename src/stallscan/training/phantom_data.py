@@ -31,8 +31,8 @@ from stallscan.training.samples import (
 from stallscan.types import Label
 
 NOTES = (
-    "Trained on synthetic data alone (the stallscan phantom). Not validated on real data beyond "
-    "two short clips; not a medical device."
+    "Trained on synthetic data alone (the stallscan phantom). Not validated on real data; not a "
+    "medical device."
 )
 
 SHELF = "phantoms"
