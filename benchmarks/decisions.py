@@ -26,7 +26,8 @@ import torch
 from stallscan.training import Phantom, Recipe, TrainOptions, load_recipe, train
 from stallscan.workers import end_with_parent
 
-SHORT = {
+SHORT: dict[str, Any] = {
+    "guide": None,
     "data.scenes": 2000,
     "stop.max_epochs": 3,
     "validation.n": 600,
@@ -36,7 +37,6 @@ SHORT = {
 MOBILE: dict[str, Any] = {
     "model.architecture": "mobilenetv2_100",
     "model.options": {"stride": [[1, 2, 2], [2, 2, 1], 2, 2, 2], "dropout": 0.1},
-    "guide.level": 1,
     "input.channels": ["red", "green", "blue"],
     "input.size": [32, 64, 16],
     "sampler.batches_per_epoch": 60,
@@ -52,9 +52,8 @@ ARMS: dict[str, dict[str, Any]] = {
         "input.size": [48, 64, 64],
         "model.options": {"width": 0.25, "dropout": 0.1},
     },
-    "no guide": {"guide": None},
+    "guide": {"guide.weight": 1.0, "guide.level": 1},
     "no twins": {"sampler.twins": False},
-    "no guide, no twins": {"guide": None, "sampler.twins": False},
     "grey, mask": {"input.channels": ["grey", "mask"]},
     "RGB": {"input.channels": ["red", "green", "blue"]},
     "depth 48": {"input.size": [48, 80, 16]},
