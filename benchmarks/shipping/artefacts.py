@@ -10,9 +10,11 @@ from functools import partial
 import numpy as np
 
 from stallscan.roi.volume import Volume
+from stallscan.simulate.defects import Defects
 from stallscan.simulate.settings import PRESETS, Range, Settings
 
 Change = Callable[[Volume, np.random.Generator], Volume]
+Drawing = Callable[[Defects], Defects]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +25,14 @@ class Artefact:
         name: what it is.
         strength: in words.
         settings: the phantom's ranges with it.
+        drawing: in which frames the outline is drawn; None: in all.
         change: what is done to the ROI; None: nothing.
     """
 
     name: str
     strength: str
     settings: Settings
+    drawing: Drawing | None = None
     change: Change | None = None
 
 
@@ -95,6 +99,34 @@ _SETTINGS: dict[str, dict[str, dict[str, Range]]] = {
 }
 
 
+def _undrawn(defects: Defects, share: float) -> Defects:
+    """No outline in the last share of the frames."""
+    return _drawn_from(defects, share, 0)
+
+
+def _jumping(defects: Defects, share: float) -> Defects:
+    """The outline in another place for the last share of the frames; gone where there is none."""
+    return _drawn_from(defects, share, 2)
+
+
+def _drawn_from(defects: Defects, share: float, code: int) -> Defects:
+    drawn = defects.drawn.copy()
+    drawn[round((1 - share) * len(drawn)) :] = code
+    return dataclasses.replace(defects, drawn=drawn)
+
+
+_DRAWINGS: dict[str, tuple[dict[str, Range], dict[str, Drawing]]] = {
+    "outline missing, of the frames": (
+        {},
+        {f"{share:.0%}": partial(_undrawn, share=share) for share in (0.25, 0.5, 0.75)},
+    ),
+    "outline elsewhere, of the frames": (
+        {"outline_jump_share": _only(1)},
+        {f"{share:.0%}": partial(_jumping, share=share) for share in (0.2, 0.35, 0.5)},
+    ),
+}
+
+
 def _repeated(volume: Volume, rng: np.random.Generator, share: float) -> Volume:
     """Frames that are the one before."""
     array = volume.array.copy()
@@ -136,6 +168,10 @@ def artefacts() -> list[Artefact]:
         for strength, fields in strengths.items():
             settings = dataclasses.replace(FLAWLESS, **fields)
             found.append(Artefact(name=name, strength=strength, settings=settings))
+    for name, (fields, drawings) in _DRAWINGS.items():
+        settings = dataclasses.replace(FLAWLESS, **fields)
+        for strength, drawing in drawings.items():
+            found.append(Artefact(name=name, strength=strength, settings=settings, drawing=drawing))
     for name, changes in _CHANGES.items():
         for strength, change in changes.items():
             found.append(Artefact(name=name, strength=strength, settings=FLAWLESS, change=change))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from audits.parallel import in_order
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from shipping.ask import VALIDATION_SEED, Job, ask, labels_of
+from shipping.ask import SCORE, VALIDATION_SEED, Job, ask, labels_of
 from stallscan.metrics import at_prevalence
 from stallscan.models.calibration import Calibration
 from stallscan.models.card import ModelCard, read_card, write_card
@@ -27,16 +30,19 @@ PREVALENCES = {"30 %": 0.3, "4.6 %": 0.046}
 def calibrate(*, model: Path, n: int, preset: str, workers: int) -> None:
     """Fit a line through the logits and choose the thresholds; both go into model.json."""
     card = _read(model)
-    _write(dataclasses.replace(card, calibration=None), model)  # what the networks themselves say
-    labels = labels_of(n, STALLED_SHARE)
-    jobs = [
-        Job((VALIDATION_SEED, number), label, PRESETS[preset], (str(model),))
-        for number, label in enumerate(labels)
-    ]
-    table = pd.DataFrame(in_order(ask, jobs, workers=workers, what=f"validation, {preset}"))
-    stalled, plain = table["stalled"].to_numpy(), table[str(model)].to_numpy()
-    calibration = fitted(stalled, plain)
-    probabilities = np.array([calibration(p) for p in plain])
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / model.name
+        shutil.copytree(model, plain)
+        _write(dataclasses.replace(card, calibration=None), plain)  # what the networks say
+        labels = labels_of(n, STALLED_SHARE)
+        jobs = [
+            Job((VALIDATION_SEED, number), label, PRESETS[preset], (str(plain),))
+            for number, label in enumerate(labels)
+        ]
+        table = pd.DataFrame(in_order(ask, jobs, workers=workers, what=f"validation, {preset}"))
+    stalled, said = table["stalled"].to_numpy(), table[str(plain)].to_numpy()
+    calibration = fitted(stalled, said)
+    probabilities = np.array([calibration(p) for p in said])
     thresholds = {
         word: best_threshold(stalled, probabilities, share) for word, share in PREVALENCES.items()
     }
@@ -46,6 +52,9 @@ def calibrate(*, model: Path, n: int, preset: str, workers: int) -> None:
         "stalled": int(stalled.sum()),
         "seed": VALIDATION_SEED,
         "auc": round(float(roc_auc_score(stalled, probabilities)), 4),
+        "auc with the persistence score beside": round(
+            with_score(stalled, said, table[SCORE].to_numpy()), 4
+        ),
         "thresholds": thresholds,
     }
     card = dataclasses.replace(
@@ -55,19 +64,36 @@ def calibrate(*, model: Path, n: int, preset: str, workers: int) -> None:
         metrics=card.metrics | {"calibration": validation},
     )
     _write(card, model)
-    print(f"{model}: {calibration}\nAUC {validation['auc']}, thresholds {thresholds}")
+    print(f"{model}: {calibration}")
+    print("\n".join(f"{name}: {value}" for name, value in validation.items()))
+
+
+def with_score(
+    stalled: NDArray[np.int64], probabilities: NDArray[np.float64], scores: NDArray[np.float64]
+) -> float:
+    """AUC of a logistic regression on the logit and the persistence score, out of five folds."""
+    columns = np.column_stack([_logits(probabilities), scores])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    both = cross_val_predict(
+        LogisticRegression(C=np.inf), columns, stalled, cv=folds, method="decision_function"
+    )
+    return float(roc_auc_score(stalled, both))
 
 
 def fitted(stalled: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Calibration:
     """The line through the logits, without a penalty."""
-    inside = np.clip(probabilities, 1e-6, 1 - 1e-6)
-    logits = np.log(inside / (1 - inside))[:, None]
-    line = LogisticRegression(C=np.inf).fit(logits, stalled)
+    line = LogisticRegression(C=np.inf).fit(_logits(probabilities)[:, None], stalled)
     return Calibration(
         slope=round(float(line.coef_[0, 0]), 4),
         intercept=round(float(line.intercept_[0]), 4),
         stalled_share=round(float(stalled.mean()), 4),
     )
+
+
+def _logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    inside = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    found: NDArray[np.float64] = np.log(inside / (1 - inside))
+    return found
 
 
 def best_threshold(

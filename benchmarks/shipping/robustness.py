@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from audits.table import show_and_write
 
 from shipping.artefacts import Artefact, artefacts
 from shipping.ask import ROBUSTNESS_SEED, SCORE, about, answers
-from stallscan.simulate.phantom import phantom_roi
+from stallscan.simulate.phantom import render_roi
+from stallscan.simulate.scene import sample_scene
 from stallscan.types import Label
 
 _Job = tuple[int, int, tuple[str, ...]]
@@ -48,7 +50,12 @@ def _ask(job: _Job) -> dict[str, object]:
     which, number, models = job
     artefact: Artefact = artefacts()[which]
     seed = (ROBUSTNESS_SEED, number)
-    volume, truth = phantom_roi(seed, Label(number % 2), artefact.settings)
+    rng = np.random.default_rng(seed)
+    scene = sample_scene(rng, Label(number % 2), artefact.settings)
+    if artefact.drawing is not None:
+        scene = dataclasses.replace(scene, defects=artefact.drawing(scene.defects))
+    truth = scene.truth()
+    volume = render_roi(scene, truth, rng)
     if artefact.change is not None:
         volume = artefact.change(volume, np.random.default_rng((*seed, 1)))
     return {"which": which, **about(truth), **answers(volume, models)}

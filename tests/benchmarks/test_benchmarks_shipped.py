@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib
 import json
 import shutil
@@ -18,6 +19,8 @@ from stallscan.models.box import find_model
 from stallscan.models.card import read_card
 from stallscan.roi import Volume
 from stallscan.simulate import PRESETS, phantom_roi
+from stallscan.simulate.phantom import render_roi
+from stallscan.simulate.scene import sample_scene
 from stallscan.types import Label
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -64,14 +67,15 @@ def test_calibrate_writes_what_it_found_into_the_card(
 ) -> None:
     model = tmp_path / "model"
     shutil.copytree(find_model("fast"), model)
-    few = ("--n", 8, "--workers", 0, "--preset", "clean")
+    few = ("--n", 10, "--workers", 0, "--preset", "clean")
     run(monkeypatch, "shipped.py", "calibrate", "--model", model, *few)
     before, after = read_card(find_model("fast")), read_card(model)
     found = after.metrics["calibration"]
     assert after.calibration is not None and after.calibration.stalled_share == 0.5
-    assert (found["n"], found["stalled"], found["phantom"]) == (8, 4, "clean")
+    assert (found["n"], found["stalled"], found["phantom"]) == (10, 5, "clean")
     assert after.threshold == found["thresholds"]["30 %"]
     assert (after.architecture, after.preprocessing) == (before.architecture, before.preprocessing)
+    assert 0 <= found["auc with the persistence score beside"] <= 1
     assert "calibration" in json.loads((model / "model.json").read_text())
 
 
@@ -96,6 +100,35 @@ def test_robustness_has_a_row_for_each_strength(
     table = pd.read_csv(tmp_path / "shipped-robustness-cpu.csv")
     assert table["artefact"].tolist() == ["none", *["frames"] * 3]
     assert table[["fast", "persistence"]].isin([0, 1]).all(axis=None)  # one pair of ROIs
+
+
+@pytest.mark.parametrize("name", ["missing", "elsewhere"])
+def test_outlines_that_are_gone(name: str) -> None:
+    from shipping.artefacts import artefacts
+
+    (found,) = [
+        one for one in artefacts() if name in one.name and one.name.startswith("outline")
+    ][-1:]
+    rng = np.random.default_rng(3)
+    scene = sample_scene(rng, Label.FLOWING, found.settings)
+    assert found.drawing is not None
+    scene = dataclasses.replace(scene, defects=found.drawing(scene.defects))
+    volume = render_roi(scene, scene.truth(), rng)
+    red, blue = (volume.array[..., channel].astype(int) for channel in (0, 2))
+    orange = ((red - blue > 60) & volume.line).sum(axis=(1, 2))
+    gone = round(float(found.strength.rstrip("%")) / 100 * volume.n_frames)
+    assert orange[: volume.n_frames - gone].min() > 0.5 * volume.line.sum()
+    assert orange[volume.n_frames - gone :].max() < 0.3 * volume.line.sum()
+
+
+def test_a_score_that_knows_more_helps() -> None:
+    from shipping.calibrate import with_score
+
+    rng = np.random.default_rng(0)
+    stalled = np.arange(400) % 2
+    said = np.clip(0.5 + 0.1 * (stalled - 0.5) + rng.normal(0, 0.2, 400), 0.01, 0.99)
+    assert with_score(stalled, said, stalled + rng.normal(0, 0.3, 400)) > 0.95
+    assert with_score(stalled, said, rng.normal(0, 1, 400)) < 0.75
 
 
 def test_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

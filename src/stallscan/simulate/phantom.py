@@ -75,6 +75,25 @@ def phantom_roi(
     rng = np.random.default_rng(seed)
     scene = sample_scene(rng, state, settings)
     truth = scene.truth()
+    return render_roi(scene, truth, rng, codec=codec), truth
+
+
+def phantom_truth(
+    seed: int | tuple[int, ...], state: State | Label, settings: Settings = PRESETS["clogloss"]
+) -> Truth:
+    """The truth of `phantom_clip` without rendering it (milliseconds)."""
+    return sample_scene(np.random.default_rng(seed), state, settings).truth()
+
+
+def whole(scene: Scene) -> Box:
+    """All of the stored video."""
+    return Box(0, 0, 0, scene.shape[0], *scene.recording.out_size(scene.shape))
+
+
+def render_roi(
+    scene: Scene, truth: Truth, rng: np.random.Generator, *, codec: bool = True
+) -> Volume:
+    """The ROI of a scene, as `phantom_roi` has it; the truth is the scene's."""
     box = Box(0, truth.roi_y0, truth.roi_x0, truth.n_frames, truth.roi_y1, truth.roi_x1)
     if codec:
         height, width = scene.recording.out_size(scene.shape)
@@ -92,7 +111,7 @@ def phantom_roi(
     else:
         array = render(scene, box, rng)
     coverage, filled = _line(scene, box)
-    volume = Volume(
+    return Volume(
         array=array,
         mask=filled,
         line=coverage >= 0.5,
@@ -100,19 +119,6 @@ def phantom_roi(
         source="phantom",
         voxel_size_um=(truth.z_step_um, truth.pixel_um, truth.pixel_um),
     )
-    return volume, truth
-
-
-def phantom_truth(
-    seed: int | tuple[int, ...], state: State | Label, settings: Settings = PRESETS["clogloss"]
-) -> Truth:
-    """The truth of `phantom_clip` without rendering it (milliseconds)."""
-    return sample_scene(np.random.default_rng(seed), state, settings).truth()
-
-
-def whole(scene: Scene) -> Box:
-    """All of the stored video."""
-    return Box(0, 0, 0, scene.shape[0], *scene.recording.out_size(scene.shape))
 
 
 def render(scene: Scene, box: Box, rng: np.random.Generator) -> UInt8Array:
