@@ -6,6 +6,7 @@ results/shipped-COMMAND….csv:
     calibrate     calibration and thresholds, from validation phantoms, into a model's model.json
     evaluate      beside the persistence score, on unseen phantoms: AUC, MCC, sensitivity, by kind
     robustness    each artefact of real videos alone, at three strengths
+    plain         a second, plain phantom, which shares nothing with ours
     two-ways      rendered ROIs against those cut out of decoded videos
     real          the two real clips (needs the real data): last, when all else is fixed
     figure        what the network sees, as a picture
@@ -22,6 +23,7 @@ from pathlib import Path
 from shipping.calibrate import calibrate
 from shipping.evaluate import evaluate
 from shipping.figure import figure
+from shipping.plain import plain
 from shipping.real import real
 from shipping.robustness import robustness
 from shipping.two_ways import two_ways
@@ -61,6 +63,10 @@ def main() -> None:
     command.add_argument("--n", type=int, default=300, help="scenes")
     command.add_argument("--preset", default="clogloss", choices=PRESETS)
     command.set_defaults(run=two_ways)
+
+    command = commands.add_parser("plain", parents=[work, asked])
+    command.add_argument("--n", type=int, default=1000, help="ROIs")
+    command.set_defaults(run=plain)
 
     command = commands.add_parser("real", parents=[asked])
     command.add_argument("--data", type=Path, help="folder; else STALLSCAN_REAL_DATA")

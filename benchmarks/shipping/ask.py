@@ -21,6 +21,7 @@ SCORE = "persistence"
 """Beside the models' names: the one-line score of `stallscan.roi.persistence`."""
 
 VALIDATION_SEED, TEST_SEED, ROBUSTNESS_SEED, TWO_WAYS_SEED = 6_001, 6_002, 6_003, 6_004
+PLAIN_SEED = 6_006
 """First part of the seeds of each set; no training and no other script has them."""
 
 
