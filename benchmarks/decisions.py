@@ -27,7 +27,6 @@ from stallscan.training import Phantom, Recipe, TrainOptions, load_recipe, train
 from stallscan.workers import end_with_parent
 
 SHORT: dict[str, Any] = {
-    "guide": None,
     "data.scenes": 2000,
     "stop.max_epochs": 3,
     "validation.n": 600,
@@ -52,7 +51,6 @@ ARMS: dict[str, dict[str, Any]] = {
         "input.size": [48, 64, 64],
         "model.options": {"width": 0.25, "dropout": 0.1},
     },
-    "guide": {"guide.weight": 1.0, "guide.level": 1},
     "no twins": {"sampler.twins": False},
     "grey, mask": {"input.channels": ["grey", "mask"]},
     "RGB": {"input.channels": ["red", "green", "blue"]},

@@ -93,9 +93,7 @@ def _tube(
     return (brightness * focus * profile * (1 - dark)).astype(np.float32)
 
 
-def _cells(
-    rng: np.random.Generator, length: int, depth: int, height: int, label: Label
-) -> Float32:
+def _cells(rng: np.random.Generator, length: int, depth: int, height: int, label: Label) -> Float32:
     """``(z, y, arc)`` share of the light that cells take, by slice and raster line."""
     spacing = rng.uniform(8, 22)
     total = 40 * length
@@ -140,7 +138,9 @@ def _camera(rng: np.random.Generator, stack: Float32) -> NDArray[np.uint8]:
     """Blur, noise, gain."""
     stack = gaussian_filter(stack, (0, *[rng.uniform(0.3, 0.9)] * 2))
     photons = np.exp(rng.uniform(np.log(5), np.log(60)))
-    noisy = rng.poisson(stack * photons) / photons + rng.normal(0, rng.uniform(0, 0.05), stack.shape)
+    noisy = rng.poisson(stack * photons) / photons + rng.normal(
+        0, rng.uniform(0, 0.05), stack.shape
+    )
     scaled = noisy * rng.uniform(130, 240) + rng.uniform(0, 15)
     return scaled.clip(0, 255).astype(np.uint8)
 

@@ -115,21 +115,6 @@ def test_an_augmented_outline_is_that_of_most_slices() -> None:
     np.testing.assert_array_equal(preprocessing(image=array, mask=masks)["image"], expected)
 
 
-def test_shares_of_labels() -> None:
-    vessel, mask = curved()
-    labels = np.zeros((10, 100, 120), np.uint8)
-    labels[:5, vessel > 0], labels[5:, vessel > 0] = 1, 2
-    preprocessing = Preprocessing(size=(10, 96, 16), view="vessel")
-    shares = preprocessing.shares(labels, mask, (1, 2))
-    assert shares.shape == (2, 10, 96, 16) and shares.dtype == np.float32
-    assert shares[0, :5, 20:-20, 7:9].min() > 0.7 and not shares[0, 5:].any()
-    assert shares[1, 5:, 20:-20, 7:9].min() > 0.7 and not shares[1, :5].any()
-    assert shares.sum(axis=0).max() <= 1 + 1e-6
-    box = Preprocessing(size=(10, 50, 60)).shares(labels, None, (1, 2))
-    assert box.shape == (2, 10, 50, 60)
-    assert box.sum() == pytest.approx((vessel > 0).sum() * 10 / 4, rel=1e-3)
-
-
 def test_it_comes_back_from_json() -> None:
     preprocessing = Preprocessing(size=(None, 64, 16), view="vessel", spacing_px=2.0)
     assert (

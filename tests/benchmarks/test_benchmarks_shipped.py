@@ -106,9 +106,9 @@ def test_robustness_has_a_row_for_each_strength(
 def test_outlines_that_are_gone(name: str) -> None:
     from shipping.artefacts import artefacts
 
-    (found,) = [
-        one for one in artefacts() if name in one.name and one.name.startswith("outline")
-    ][-1:]
+    (found,) = [one for one in artefacts() if name in one.name and one.name.startswith("outline")][
+        -1:
+    ]
     rng = np.random.default_rng(3)
     scene = sample_scene(rng, Label.FLOWING, found.settings)
     assert found.drawing is not None
@@ -246,7 +246,7 @@ def test_decisions(
 ) -> None:
     """Arms one after another; what was measured before stays in the table."""
     tiny = ("data.scenes=2", "sampler.batches_per_epoch=1", "sampler.batch_size=2")
-    quick = ("stop.max_epochs=1", "schedule.warmup_epochs=0", "validation.n=2", "guide=null")
+    quick = ("stop.max_epochs=1", "schedule.warmup_epochs=0", "validation.n=2")
     command = ("--seeds", 1, "--jobs", 1, "--work", tmp_path, "--out", tmp_path / "out.csv")
     overrides = ("--set", *tiny, *quick, "data.phantom=clean", "validation.phantom=clean")
     for arm in ("no twins", "box"):

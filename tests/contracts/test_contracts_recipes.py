@@ -41,7 +41,7 @@ from stallscan.training.recipe import Cyclic, EnsembleRecipe, Member
 from stallscan.training.recipe_files import to_yaml
 from stallscan.training.samples import TRAIN_STREAM, SampleKey
 from stallscan.training.start import resolve_start
-from stallscan.types import Label, UInt8Array
+from stallscan.types import Label
 from stallscan.video.clip import Clip
 
 OPTIONS = TrainOptions(seed=3, workers=0, device="cpu")
@@ -173,10 +173,6 @@ def noise_roi(seed: tuple[int, ...], *_: object) -> tuple[Volume, Volume]:
     return volume, volume
 
 
-def noise_motion(truth: Volume) -> UInt8Array:
-    return truth.array[..., 0] % 4
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     folder: Path
@@ -216,11 +212,10 @@ def train_once(tmp_path_factory: pytest.TempPathFactory, reads: Reads) -> Iterat
             if path != "smoke":  # which renders phantoms; the others see noise
                 patch.setattr(phantom_data, "phantom_roi", noise_roi)
                 patch.setattr(phantom_data, "phantom_clip", noise_clip)
-                patch.setattr(phantom_data, "motion_map", noise_motion)
             run_dir = train(folder / path, recipe, options, progress=False)
         resolved, _ = resolve_start(recipe, before, 0)
         resolved = with_device(resolved, resolve_devices(resolved, options))
-        if resolved.guide is None:  # which labelled videos do not have
+        if not resolved.sampler.twins:  # which labelled videos do not have
             data = labelled[resolved.data.region].open(folder, resolved, 0)
             data.dataset[SampleKey(TRAIN_STREAM, 0, 0, Label.STALLED)]
         done[path] = Run(folder=run_dir, recipe=resolved, read=set(reads.now))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -134,25 +134,6 @@ class Preprocessing:
                     f"{array.shape[:3]}"
                 )
         return {"image": _network_input(array, mask, self)}
-
-    def shares(
-        self, labels: NDArray[np.uint8], mask: NDArray[Any] | None, values: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Voxel labels of a volume where the network sees them.
-
-        Args:
-            labels: ``(z, y, x)``.
-            mask: as for the volume.
-            values: the labels that are wanted.
-
-        Returns:
-            ``(values, z, y, x)`` float32: the share of each value in a voxel of the input.
-        """
-        look = _view(mask, self)
-        found = np.empty((len(values), self.size[0] or len(labels), *self.size[1:]), np.float32)
-        for value, target in zip(values, found, strict=True):
-            _resize_depth(look((labels == value).astype(np.uint8)), target)
-        return found
 
 
 def preprocess(volume: Volume, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -79,19 +79,15 @@ def with_device(recipe: Recipe, devices: Devices) -> Recipe:
     """
     if recipe.augmentation is None:
         return recipe
-    by_workers = {
-        "input.view is vessel": recipe.must_input.view == "vessel",
-        "guide is set": recipe.guide is not None,
-    }
-    reasons = [reason for reason, holds in by_workers.items() if holds]
-    if recipe.augmentation.device is True and reasons:
+    by_workers = recipe.must_input.view == "vessel"
+    if recipe.augmentation.device is True and by_workers:
         raise OptionError(
-            f"recipe {recipe.name}: augmentation.device is true and {reasons[0]}, which workers do "
-            "on the CPU; set augmentation.device to auto or false"
+            f"recipe {recipe.name}: augmentation.device is true and input.view is vessel, which "
+            "workers do on the CPU; set augmentation.device to auto or false"
         )
     if recipe.augmentation.device != "auto":
         return recipe
-    chosen = replace(recipe.augmentation, device=devices.accelerator == "cuda" and not reasons)
+    chosen = replace(recipe.augmentation, device=devices.accelerator == "cuda" and not by_workers)
     return replace(recipe, augmentation=chosen)
 
 

@@ -17,7 +17,6 @@ from stallscan.errors import TrainingError
 from stallscan.metrics.binary import best_mcc_threshold
 from stallscan.models._network import Network
 from stallscan.training.device_augment import on_device
-from stallscan.training.guide import GuideHead
 from stallscan.training.losses import weighted_loss
 from stallscan.training.optimizers import make_optimizer, make_schedule
 from stallscan.training.recipe import BinaryCrossEntropy, Recipe
@@ -44,7 +43,6 @@ class StallModule(lightning.LightningModule):
             torch.channels_last_3d if recipe.engine.channels_last else torch.contiguous_format
         )
         self.model = model.to(memory_format=self.layout)  # type: ignore[call-overload]
-        self.guide = None if recipe.guide is None else GuideHead(self.model, recipe.guide)
         self.augmentation = augmentation_of(recipe)
         self.preprocessing = recipe.must_input.preprocessing()
         self.validated: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -61,11 +59,6 @@ class StallModule(lightning.LightningModule):
         torch.manual_seed((self.seed << 32) + number)
         logits = self.model(self._inputs(batch).to(memory_format=self.layout))[:, 0]
         loss = weighted_loss(self.recipe.loss, logits, batch.targets, batch.weights)
-        if self.guide is not None:
-            assert batch.guides is not None
-            guided = self.guide(batch.guides)
-            self.log("guide_loss", guided, on_step=False, on_epoch=True, batch_size=len(logits))
-            loss = loss + self.guide.weight * guided
         if self._is_broken(loss):
             raise TrainingError(self._not_finite(loss.item(), index))
         n = len(batch.targets)

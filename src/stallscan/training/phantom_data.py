@@ -13,12 +13,10 @@ from stallscan.augment.evaluation import to_grey
 from stallscan.errors import OptionError
 from stallscan.roi.region import whole_frame
 from stallscan.roi.volume import Volume
-from stallscan.simulate.motion_map import motion_map
 from stallscan.simulate.phantom import phantom_clip, phantom_roi
 from stallscan.simulate.settings import PRESETS
-from stallscan.simulate.truth import Truth
 from stallscan.training._fields import closest
-from stallscan.training.phantom_shelf import Rendered, Shelf
+from stallscan.training.phantom_shelf import Shelf
 from stallscan.training.recipe import Recipe
 from stallscan.training.samples import (
     TRAIN_STREAM,
@@ -127,46 +125,35 @@ class PhantomRois(Dataset[Sample]):
         phantoms = self.phantoms[key.stream]
         preset = phantoms[where[3] % len(phantoms)]
         label = int(key.label)
-        if key.stream == VALIDATION_STREAM:
-            made = self._render if self.shelf is None else self._kept
-            volume = made(where, key.label, preset)[0]
-            return Sample(self.prepare(volume, None), float(label), 1.0, label, key.number)
-        rng = np.random.default_rng((*own, 1))
-        if self.scenes is None and not self.prepare.guided:
-            volume, _ = self._render(where, key.label, preset)
-            return Sample(self.prepare(volume, rng), float(label), 1.0, label, key.number)
-        volume, motion = self._kept(where, key.label, preset)
-        if self.prepare.guided:
-            seen, guide = self.prepare.guided_input(volume, motion, rng)
-            return Sample(seen, float(label), 1.0, label, key.number, guide)
+        made = self._render if self.shelf is None else self._kept
+        volume = made(where, key.label, preset)
+        rng = None if key.stream == VALIDATION_STREAM else np.random.default_rng((*own, 1))
         return Sample(self.prepare(volume, rng), float(label), 1.0, label, key.number)
 
     def _seed_of(self, *where: int) -> tuple[int, ...]:
         return (self.seed, *where) + (self.fold,) * bool(self.fold)
 
-    def _kept(self, where: tuple[int, ...], label: Label, preset: str) -> Rendered:
-        """ROI and motion, from the shelf where scenes come again."""
+    def _kept(self, where: tuple[int, ...], label: Label, preset: str) -> Volume:
+        """From the shelf."""
 
-        def render() -> Rendered:
-            volume, truth = self._render(where, label, preset)
+        def render() -> Volume:
+            volume = self._render(where, label, preset)
             if not is_colour:  # a third to keep and to read
                 volume = dataclasses.replace(volume, array=to_grey(volume.array)[..., None])
-            shape = volume.array.shape[:3]
-            return volume, np.zeros(shape, np.uint8) if self.whole_frames else motion_map(truth)
+            return volume
 
+        assert self.shelf is not None
         is_colour = self.prepare.preprocessing.is_colour
-        if self.shelf is None or self.scenes is None:
-            return render()
         words = ("frame" if self.whole_frames else "roi", "colour" if is_colour else "grey")
         name = "-".join(map(str, (preset, *where, label.word, *words)))
         return self.shelf.take(name, render)
 
-    def _render(self, where: tuple[int, ...], label: Label, preset: str) -> tuple[Volume, Truth]:
+    def _render(self, where: tuple[int, ...], label: Label, preset: str) -> Volume:
         settings = PRESETS[preset]
         if not self.whole_frames:
-            return phantom_roi(where, label, settings)
-        clip, truth = phantom_clip(where, label, settings)
-        return whole_frame(clip).crop(clip), truth
+            return phantom_roi(where, label, settings)[0]
+        clip, _ = phantom_clip(where, label, settings)
+        return whole_frame(clip).crop(clip)
 
 
 def validation_keys(recipe: Recipe) -> list[SampleKey]:
@@ -202,8 +189,3 @@ def _check(recipe: Recipe) -> None:
                     f"recipe {recipe.name}: {key} is {name!r}; {closest(name, PRESETS)}allowed are "
                     f"{', '.join(PRESETS)}"
                 )
-    if recipe.guide is not None and recipe.data.region == "full":
-        raise OptionError(
-            f"recipe {recipe.name}: guide is set and data.region is full; phantoms say where their "
-            "vessel is inside its outline alone; set guide to null, or data.region to outline"
-        )

@@ -14,10 +14,7 @@ import numpy as np
 from stallscan.errors import TrainingError
 from stallscan.roi.volume import Volume
 from stallscan.simulate.settings import PRESETS
-from stallscan.types import Box, UInt8Array
-
-Rendered = tuple[Volume, UInt8Array]
-"""A ROI, and the motion of its blood, ``(z, y, x)``: see `stallscan.simulate.motion_map`."""
+from stallscan.types import Box
 
 
 class Shelf:
@@ -32,7 +29,7 @@ class Shelf:
         # What another version of the ranges rendered is not taken.
         self.edition = hashlib.sha256(repr(PRESETS).encode()).hexdigest()[:8]
 
-    def take(self, name: str, render: Callable[[], Rendered]) -> Rendered:
+    def take(self, name: str, render: Callable[[], Volume]) -> Volume:
         """What lies there under a name, or is rendered and put there.
 
         Raises:
@@ -40,9 +37,9 @@ class Shelf:
         """
         path = self.folder / f"{name}-{self.edition}.npz"
         if not path.exists():
-            rendered = render()
-            self._put(path, rendered)
-            return rendered
+            volume = render()
+            self._put(path, volume)
+            return volume
         try:
             with np.load(path) as kept:
                 return _unpack(kept)
@@ -51,8 +48,7 @@ class Shelf:
                 f"{path}: is damaged ({error}); remove it, and it is rendered anew"
             ) from error
 
-    def _put(self, path: Path, rendered: Rendered) -> None:
-        volume, motion = rendered
+    def _put(self, path: Path, volume: Volume) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")  # renamed when it is whole
         try:
@@ -63,23 +59,19 @@ class Shelf:
                 line=volume.line,
                 box=np.array(volume.box),
                 voxel_size_um=np.array(volume.voxel_size_um),
-                motion=np.frombuffer(zlib.compress(motion.tobytes(), 1), np.uint8),
             )
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
 
-def _unpack(kept: np.lib.npyio.NpzFile) -> Rendered:
-    array = kept["array"]
+def _unpack(kept: np.lib.npyio.NpzFile) -> Volume:
     z, y, x = map(float, kept["voxel_size_um"])
-    volume = Volume(
-        array=array,
+    return Volume(
+        array=kept["array"],
         mask=kept["mask"],
         line=kept["line"],
         box=Box(*map(int, kept["box"])),
         source="phantom",
         voxel_size_um=(z, y, x),
     )
-    motion = np.frombuffer(zlib.decompress(kept["motion"].tobytes()), np.uint8)
-    return volume, motion.reshape(array.shape[:3])

@@ -195,27 +195,6 @@ class Folds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guide:
-    """What phantoms can tell beside their label: where the vessel is, and where its blood stands.
-
-    A 1×1×1 convolution on a level of features learns to say so voxel by voxel; it is left behind
-    when training ends (deep supervision: Lee et al., 2015).
-
-    Attributes:
-        weight: of its loss, beside that of the label.
-        level: of features, from 0; see `Network.feature_info`.
-    """
-
-    weight: float = 1.0
-    level: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise OptionError(f"weight is {self.weight}, allowed are numbers above 0")
-        _at_least("level", self.level, 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BinaryCrossEntropy:
     """The paper's loss.
 
@@ -417,7 +396,6 @@ class Recipe:
         validation: what an epoch is judged by.
         folds: of labelled videos.
         loss: what is minimised.
-        guide: what is learnt beside the label, of phantoms alone; null: nothing.
         optimizer: by what.
         schedule: of the learning rate.
         stop: when it ends.
@@ -435,7 +413,6 @@ class Recipe:
     validation: Validation = field(default_factory=Validation)
     folds: Folds = field(default_factory=Folds)
     loss: BinaryCrossEntropy | GeneralizedCrossEntropy = field(default_factory=BinaryCrossEntropy)
-    guide: Guide | None = None
     optimizer: AdamW | Adam | Sgd
     schedule: Cosine | Plateau | Cyclic | Constant = field(default_factory=Cosine)
     stop: Stop = field(default_factory=Stop)

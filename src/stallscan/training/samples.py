@@ -20,7 +20,6 @@ from stallscan.augment._transform import Augmentation
 from stallscan.augment.evaluation import Preprocessing, preprocess, to_grey
 from stallscan.augment.presets import preset
 from stallscan.roi.volume import Volume
-from stallscan.simulate.motion_map import Motion
 from stallscan.training.device_augment import RawBatch, RawSample
 from stallscan.training.recipe import Recipe
 from stallscan.types import Label
@@ -48,8 +47,6 @@ class Sample(NamedTuple):
         weight: of the loss.
         label: 0 or 1: what validation compares with.
         number: of its key.
-        guide: ``(2, z, y, x)`` float16, of each voxel of the input the share that is the vessel's
-            with moving and with standing blood; None: not known, or not asked for.
     """
 
     input: Tensor | RawSample
@@ -57,7 +54,6 @@ class Sample(NamedTuple):
     weight: float
     label: int
     number: int
-    guide: Tensor | None = None
 
 
 class Batch(NamedTuple):
@@ -69,7 +65,6 @@ class Batch(NamedTuple):
         weights: ``(n,)`` float32.
         labels: ``(n,)`` int64.
         numbers: ``(n,)`` int64.
-        guides: ``(n, 2, z, y, x)`` float16 or None.
     """
 
     inputs: Tensor | RawBatch
@@ -77,17 +72,16 @@ class Batch(NamedTuple):
     weights: Tensor
     labels: Tensor
     numbers: Tensor
-    guides: Tensor | None = None
 
     def __reduce__(self) -> Any:
         """Vectors go by value: each tensor that a worker sends takes a connection to it."""
         vectors = (self.targets, self.weights, self.labels, self.numbers)
-        return _received, (self.inputs, self.guides, *(vector.numpy() for vector in vectors))
+        return _received, (self.inputs, *(vector.numpy() for vector in vectors))
 
 
-def _received(inputs: Tensor | RawBatch, guides: Tensor | None, *vectors: NDArray[Any]) -> Batch:
+def _received(inputs: Tensor | RawBatch, *vectors: NDArray[Any]) -> Batch:
     targets, weights, labels, numbers = map(torch.from_numpy, vectors)
-    return Batch(inputs, targets, weights, labels, numbers, guides)
+    return Batch(inputs, targets, weights, labels, numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,29 +118,6 @@ class Preparation:
         self.preprocessing = recipe.must_input.preprocessing()
         self.augmentation = augmentation_of(recipe)
         self.on_device = recipe.augmentation is not None and recipe.augmentation.device is True
-        self.guided = recipe.guide is not None
-
-    def guided_input(
-        self, volume: Volume, motion: NDArray[np.uint8], rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """One augmented input, and the guide that goes with it.
-
-        Args:
-            volume: the ROI.
-            motion: ``(z, y, x)`` values of `stallscan.simulate.motion_map.Motion`.
-            rng: the randomness of the augmentation.
-        """
-        image = volume.array if self.preprocessing.is_colour else to_grey(volume.array)
-        # Outline and motion are changed as one mask, whose voxels are moved and not mixed.
-        labels: NDArray[np.uint8] = 2 * motion + volume.mask
-        if self.augmentation is not None:
-            made = self.augmentation(image=image, mask=labels, rng=rng)
-            image, labels = made["image"], made["mask"]
-        mask = labels & 1
-        motion = (labels >> 1).astype(np.uint8)
-        shares = self.preprocessing.shares(motion, mask, (Motion.MOVING, Motion.STILL))
-        seen = self.preprocessing(image=image, mask=mask)["image"]
-        return torch.from_numpy(seen), torch.from_numpy(shares).half()
 
     def __call__(self, volume: Volume, rng: np.random.Generator | None) -> Tensor | RawSample:
         """One input.
@@ -265,7 +236,7 @@ class BatchesOfRank(Sampler[list[SampleKey]]):
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples → batch."""
-    inputs, targets, weights, labels, numbers, guides = zip(*samples, strict=True)
+    inputs, targets, weights, labels, numbers = zip(*samples, strict=True)
     raw = isinstance(inputs[0], RawSample)
     return Batch(
         # In a worker straight into the memory that it shares with the training process.
@@ -274,7 +245,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
         weights=torch.tensor(weights, dtype=torch.float32),
         labels=torch.tensor(labels),
         numbers=torch.tensor(numbers),
-        guides=None if guides[0] is None else default_collate(list(guides)),
     )
 
 

@@ -251,7 +251,6 @@ def _monitored(keys: list[SampleKey], recipe: Recipe) -> list[SampleKey]:
 
 def _refuse_what_phantoms_have(recipe: Recipe) -> None:
     given = {
-        "guide": recipe.guide is not None,
         "sampler.twins": recipe.sampler.twins,
         "data.scenes": recipe.data.scenes is not None,
     }
@@ -264,7 +263,7 @@ def _refuse_what_phantoms_have(recipe: Recipe) -> None:
         )
 
 
-_NONE = {"guide": "null", "sampler.twins": "false", "data.scenes": "null"}
+_NONE = {"sampler.twins": "false", "data.scenes": "null"}
 
 
 def _check_region(store: RoiStore, recipe: Recipe) -> None:

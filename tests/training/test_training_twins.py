@@ -1,4 +1,4 @@
-"""What phantoms teach beside their label: twins, scenes that come again, voxel by voxel."""
+"""What phantoms alone can give: twins, and scenes that come again."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from stallscan.errors import OptionError, TrainingError
-from stallscan.models import create_model
 from stallscan.models.checkpoint import load_checkpoint
 from stallscan.training import Phantom, TrainOptions, train
 from stallscan.training.devices import Devices, with_device
-from stallscan.training.guide import GuideHead
 from stallscan.training.phantom_data import PhantomRois
 from stallscan.training.phantom_shelf import Shelf
-from stallscan.training.recipe import Guide, Recipe
+from stallscan.training.recipe import Recipe
 from stallscan.training.recipe_files import load_recipe
 from stallscan.training.samples import TRAIN_STREAM, BalancedSampler, SampleKey
 from stallscan.training.store_data import Videos
@@ -64,10 +62,6 @@ def test_twins_differ_in_their_blood_alone() -> None:
     grey, change, mask = flowing.input - stalled.input
     assert not mask.any()  # outline, place, augmentation
     assert grey.abs().max() > 0.5 and change.abs().max() > 0.5
-    guides = flowing.guide, stalled.guide
-    assert all(guide is not None for guide in guides)
-    assert torch.equal(guides[0].sum(0) > 0.5, guides[1].sum(0) > 0.5)  # the same vessel
-    assert guides[0][0].sum() > 0 and guides[1][1].sum() > 0
 
 
 def test_presets_take_turns() -> None:
@@ -94,7 +88,6 @@ def test_scenes_come_again_and_the_shelf_changes_nothing(tmp_path: Path) -> None
             for where in keys:
                 one, other = plain[where], kept[where]
                 assert torch.equal(one.input, other.input)  # type: ignore[arg-type]
-                assert torch.equal(one.guide, other.guide)  # type: ignore[arg-type]
     files = list((tmp_path / "phantoms").iterdir())
     assert 1 <= len(files) <= 6 and all(file.suffix == ".npz" for file in files)
     colour = PhantomRois(4, recipe_of("input.channels=[red, green, blue]"), shelf=shelf)
@@ -119,48 +112,13 @@ def test_a_damaged_phantom_is_named(tmp_path: Path) -> None:
         _ = dataset[key(0)]
 
 
-# --- The guide --------------------------------------------------------------------------------
-
-
-def test_a_guide_is_learnt_and_left_behind(tmp_path: Path) -> None:
+def test_what_a_run_of_twins_leaves(tmp_path: Path) -> None:
     run = train(
         tmp_path / "run", recipe_of(), TrainOptions(workers=0), source=Phantom(), progress=False
     )
-    model, card = load_checkpoint(run)
-    assert not [name for name, _ in model.named_parameters() if "guide" in name]
+    _, card = load_checkpoint(run)
     assert card.preprocessing["view"] == "vessel" and card.training["data"].endswith("3 scenes")
     assert len(list((run / "phantoms").iterdir())) <= 6 + 4  # and those that validate
-
-
-def test_its_loss_is_that_of_the_features_that_were_computed() -> None:
-    torch.manual_seed(0)
-    model = create_model("resnet18", width=0.0625, stride=[[1, 2, 2], [2, 2, 1], 2, 2, 2])
-    head = GuideHead(model, Guide(level=1))
-    shares = torch.zeros(2, 2, 16, 32, 16)
-    shares[0, 0, 4:8, :, 6:10] = 1
-    shares[1, 1, 4:8, :, 6:10] = 1
-    inputs = torch.randn(2, 3, 16, 32, 16)
-    inputs[:, 0] += 3 * shares[:, 0] - 3 * shares[:, 1]
-    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=3e-3)
-    losses = []
-    for _ in range(60):
-        model(inputs)
-        loss = head(shares)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert 0.5 < losses[0] < 3  # nothing known: about log 3
-    assert losses[-1] < 0.35 * losses[0]
-    wrong = shares.flip(1)
-    model(inputs)
-    assert head(wrong).item() > 3 * losses[-1]
-
-
-def test_an_unknown_level_is_refused() -> None:
-    model = create_model("resnet18", width=0.0625)
-    with pytest.raises(OptionError, match=r"guide.level is 9, resnet18 has levels 0 to 4"):
-        GuideHead(model, Guide(level=9))
 
 
 # --- Where it cannot be had -------------------------------------------------------------------
@@ -170,28 +128,22 @@ def test_labelled_videos_have_no_twins(tmp_path: Path) -> None:
     source = Videos(data=tmp_path, labels=tmp_path / "labels.csv")
     with pytest.raises(
         OptionError,
-        match=r"guide, sampler.twins, data.scenes can be had of phantoms alone.* --set guide=null "
+        match=r"sampler.twins, data.scenes can be had of phantoms alone.* --set "
         r"sampler.twins=false data.scenes=null",
     ):
         source.open(tmp_path, recipe_of(), 0)
 
 
-def test_whole_frames_have_no_guide() -> None:
-    with pytest.raises(OptionError, match=r"guide is set and data.region is full"):
-        Phantom().open(Path(), recipe_of("data.region=full", "input.view=box"), 0)
-
-
 def test_whole_frames_have_no_vessel_to_look_along() -> None:
     with pytest.raises(OptionError, match=r"input.view is vessel, but whole frames"):
-        recipe_of("data.region=full", "guide=null")
+        recipe_of("data.region=full")
 
 
 def test_workers_do_what_a_device_cannot() -> None:
     gpu = Devices(accelerator="cuda", n_ranks=1, rank=0, precision="float32")
-    for overrides in ((), ("guide=null",), ("input.view=box",)):
-        chosen = with_device(recipe_of(*overrides), gpu)
-        assert chosen.augmentation is not None and chosen.augmentation.device is False
-    plain = with_device(recipe_of("guide=null", "input.view=box"), gpu)
+    chosen = with_device(recipe_of(), gpu)
+    assert chosen.augmentation is not None and chosen.augmentation.device is False
+    plain = with_device(recipe_of("input.view=box"), gpu)
     assert plain.augmentation is not None and plain.augmentation.device is True
     with pytest.raises(OptionError, match=r"device is true and input.view is vessel"):
-        with_device(recipe_of("guide=null", "augmentation.device=true"), gpu)
+        with_device(recipe_of("augmentation.device=true"), gpu)
