@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["augment", "metrics", "models", "roi", "simulate", "training", "video"],
+    submodules=["augment", "explain", "metrics", "models", "roi", "simulate", "training", "video"],
     submod_attrs={
         "inference": ["Prediction", "Predictor", "load_predictor"],
         "roi": ["Roi", "Verdict", "Volume", "find_roi", "persistence_score"],

@@ -18,6 +18,7 @@ VERBS = {
     "extract": "cut the outlined regions out of videos into a store",
     "train": "train a recipe on the phantom or on labelled videos",
     "predict": "say of each video whether the outlined vessel is stalled",
+    "explain": "show why: heatmap, slices and kymograph of each vessel",
     "export": "write a model as OpenVINO or ONNX, in float32 or int8",
     "evaluate": "score predictions against labels, with intervals and figures",
     "recipes": "list the ways to train, or show one as a file",

@@ -18,7 +18,7 @@ _SMOOTH_PX = 3.0
 _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def centreline(mask: BoolArray) -> NDArray[np.float64]:
+def centreline(mask: BoolArray, ease: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """The way through the middle of a filled outline, from tip to tip.
 
     An outline is the vessel's centreline, projected and buffered (FACTS §2), so that its middle is
@@ -28,6 +28,8 @@ def centreline(mask: BoolArray) -> NDArray[np.float64]:
 
     Args:
         mask: ``(y, x)``; of several areas the largest counts.
+        ease: ``(y, x)`` above 0, what takes the place of the distance to the edge: a way through
+            the outline that keeps to where it is large.
 
     Returns:
         ``(n, 2)`` float64: y and x, px, every pixel along the way; n is at least 2.
@@ -38,7 +40,7 @@ def centreline(mask: BoolArray) -> NDArray[np.float64]:
     area = np.pad(_largest(mask), 1)
     inner = cv2.distanceTransform(area, cv2.DIST_L2, 5)
     ys, xs = np.nonzero(area)
-    lengths, costs = _graphs(area, inner[ys, xs])
+    lengths, costs = _graphs(area, inner[ys, xs] if ease is None else np.pad(ease, 1)[ys, xs])
     tip = _farthest(lengths, int(np.argmax(inner[ys, xs])))
     other = _farthest(lengths, tip)
     _, before = dijkstra(costs, directed=False, indices=tip, return_predecessors=True)
@@ -58,7 +60,7 @@ def _largest(mask: BoolArray) -> NDArray[np.uint8]:
     return area
 
 
-def _graphs(area: NDArray[np.uint8], inner: NDArray[Any]) -> tuple[csr_array, csr_array]:
+def _graphs(area: NDArray[np.uint8], ease: NDArray[Any]) -> tuple[csr_array, csr_array]:
     """Neighbouring pixels of the area, by their distance and by what a step costs."""
     ys, xs = np.nonzero(area)
     n = len(ys)
@@ -73,7 +75,7 @@ def _graphs(area: NDArray[np.uint8], inner: NDArray[Any]) -> tuple[csr_array, cs
         lengths.append(np.full(len(begin), np.hypot(dy, dx)))
     edges = (np.concatenate(begins), np.concatenate(ends))
     length = np.concatenate(lengths)
-    cost = length / (0.5 * (inner[edges[0]] + inner[edges[1]])) ** 2
+    cost = length / (0.5 * (ease[edges[0]] + ease[edges[1]])) ** 2
     return csr_array((length, edges), (n, n)), csr_array((cost, edges), (n, n))
 
 

@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "clip": ["Clip", "Stack"],
         "planar": ["PlanarClip"],
         "read": ["VIDEO_SUFFIXES", "is_frame_folder", "iter_frames", "read_clip", "read_stack"],
-        "write": ["write_clip"],
+        "write": ["write_clip", "write_frames"],
     },
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -60,11 +61,38 @@ def write_clip(
     path = Path(path)
     if not isinstance(clip, Clip):
         clip = Clip(array=clip, source=str(path))
-    _check(path, clip, fps=fps, crf=crf, preset=preset)
+    write_frames(path, clip.array, clip.array.shape[1:3], fps=fps, crf=crf, preset=preset)
+
+
+def write_frames(
+    path: str | PathLike[str],
+    frames: Iterable[UInt8Array],
+    size: tuple[int, int],
+    *,
+    fps: float = 10.0,
+    crf: int = 18,
+    preset: str = "medium",
+) -> None:
+    """Write frames as they come: `write_clip` for what is too long to be held.
+
+    Args:
+        path: see `write_clip`; likewise the others.
+        frames: ``(y, x, 3)`` uint8 each.
+        size: ``(y, x)`` of all of them.
+        fps: frames a second.
+        crf: quality.
+        preset: time against size.
+
+    Raises:
+        OptionError: an option outside what is allowed, or a folder that does not exist.
+        VideoError: a size that is odd, or a frame of another one.
+    """
+    path = Path(path)
+    _check(path, size, fps=fps, crf=crf, preset=preset)
     # Beside the target, so that the rename stays in one file system; the suffix picks the format.
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        _encode(partial, clip.array, fps=fps, crf=crf, preset=preset)
+        _encode(partial, frames, size, fps=fps, crf=crf, preset=preset)
         partial.replace(path)
     except (OSError, av.FFmpegError) as error:
         raise OptionError(
@@ -74,7 +102,7 @@ def write_clip(
         partial.unlink(missing_ok=True)
 
 
-def _check(path: Path, clip: Clip, *, fps: float, crf: int, preset: str) -> None:
+def _check(path: Path, size: tuple[int, int], *, fps: float, crf: int, preset: str) -> None:
     if path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise OptionError(
             f"{path}: cannot write the suffix {path.suffix!r}; allowed are "
@@ -88,7 +116,7 @@ def _check(path: Path, clip: Clip, *, fps: float, crf: int, preset: str) -> None
         raise OptionError(f"{path}: crf is {crf}, allowed are 0 to 51; 18 is usual")
     if preset not in PRESETS:
         raise OptionError(f"{path}: preset is {preset!r}, allowed are {', '.join(PRESETS)}")
-    height, width = clip.array.shape[1:3]
+    height, width = size
     if height % 2 or width % 2:
         raise VideoError(
             f"{path}: frames of {width}×{height} pixels cannot be written, yuv420p needs even "
@@ -96,10 +124,18 @@ def _check(path: Path, clip: Clip, *, fps: float, crf: int, preset: str) -> None
         )
 
 
-def _encode(path: Path, array: UInt8Array, *, fps: float, crf: int, preset: str) -> None:
+def _encode(
+    path: Path,
+    frames: Iterable[UInt8Array],
+    size: tuple[int, int],
+    *,
+    fps: float,
+    crf: int,
+    preset: str,
+) -> None:
     with av.open(f"file:{path}", "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.height, stream.width = array.shape[1:3]
+        stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         stream.options = {
             "crf": str(crf),
@@ -109,7 +145,12 @@ def _encode(path: Path, array: UInt8Array, *, fps: float, crf: int, preset: str)
         stream.codec_context.thread_count = 1
         stream.codec_context.colorspace = _BT601
         stream.codec_context.color_range = ColorRange.MPEG
-        for rgb in array:
+        for rgb in frames:
+            if rgb.shape != (*size, 3):
+                raise VideoError(
+                    f"{path}: a frame has the shape {rgb.shape}, the others {(*size, 3)}; give "
+                    "frames of one size"
+                )
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU601,
