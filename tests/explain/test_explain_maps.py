@@ -13,6 +13,7 @@ from torch import nn
 from stallscan.augment.evaluation import Preprocessing, preprocess
 from stallscan.errors import OptionError
 from stallscan.explain import attention, grad_cam, occlusion
+from stallscan.explain._network import enlarged, output_of
 from stallscan.explain.attention import moments, to_rgb
 from stallscan.explain.back import to_roi
 from stallscan.models import create_model
@@ -79,7 +80,7 @@ def test_the_strongest_is_the_brightest() -> None:
     for channel in np.moveaxis(heat, -1, 0):
         z, y, x = np.unravel_index(channel.argmax(), channel.shape)
         assert z >= 32 and y >= 64 and x < 32
-        assert channel.max() == pytest.approx(1) and channel[:16].max() == 0
+        assert channel.max() == pytest.approx(1) and channel[0].max() == 0
     assert to_rgb(heat).max() == 255
 
 
@@ -226,3 +227,33 @@ def test_a_vessel_s_view_is_bent_back() -> None:
     assert np.corrcoef(again[inner].ravel(), straight[inner].ravel())[0, 1] > 0.9
     colours = to_roi(np.stack([straight] * 3, axis=-1), volume, seen)
     np.testing.assert_allclose(colours[..., 1], back, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "mobilenetv2_100", "seresnet50"])
+def test_heat_lies_where_the_features_look(name: str) -> None:
+    """One bright voxel: what it changes in a level must be put around it."""
+    model = network(name, width=0.125).eval()
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 1 / parameter[0].numel() if parameter.ndim > 1 else 0.0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            nn.init.ones_(module.weight)  # windows that look to all sides alike
+    size = (48, 64, 80)
+    inputs = torch.zeros(2, 3, *size)
+    spots = np.array([(16, 16, 16), (24, 32, 40), (32, 48, 64)])
+    for level in model.feature_info[:3]:
+        off = []
+        for z, y, x in spots:
+            inputs[1] = 0
+            inputs[1, :, z, y, x] = 50
+            with torch.no_grad(), output_of(model.get_submodule(level.name)) as held:
+                model(inputs)
+            change = (held[0][1] - held[0][0]).abs().sum(dim=0, keepdim=True)
+            heat = enlarged(change, size, model)[0] ** 2
+            middle = [
+                (heat.sum(axis=tuple({0, 1, 2} - {axis})) * np.arange(extent)).sum() / heat.sum()
+                for axis, extent in enumerate(size)
+            ]
+            off.append(np.array(middle) - (z, y, x))
+        reduction = np.array(level.reduction)
+        assert (np.abs(np.mean(off, axis=0)) <= 0.1 * reduction).all(), (level.name, off)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stallscan.errors import OptionError
+from stallscan.models._layers import shrink
 from stallscan.models._network import Network
 
 Float32 = NDArray[np.float32]
@@ -99,8 +99,36 @@ def batch_of(model: Network, inputs: Float32) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(inputs))[None].to(like.device, like.dtype)
 
 
-def enlarged(maps: Tensor, size: Sequence[int]) -> Float32:
-    """``(channels, z, y, x)`` → the same, trilinear to an input's extents."""
-    large = functional.interpolate(maps[None].float(), tuple(size), mode="trilinear")[0]
-    found: Float32 = large.cpu().numpy()
-    return found
+def enlarged(maps: Tensor, size: Sequence[int], model: Network) -> Float32:
+    """Maps of a level of features, trilinear to the extents of the input.
+
+    Each voxel is put where it looks: with odd, padded kernels the first one is centred on the
+    input's first voxel, not on the middle of as many as the stride. Beyond the outermost their
+    values are repeated.
+
+    Args:
+        maps: ``(channels, z, y, x)``.
+        size: ``(z, y, x)`` of the input.
+        model: whose features they are of.
+    """
+    found = maps.float().cpu().numpy()
+    for axis, extent in enumerate(size):
+        places = _places(model, axis, extent, found.shape[1 + axis])
+        weights = [np.interp(np.arange(extent), places, one) for one in np.eye(len(places))]
+        found = np.moveaxis(np.tensordot(found, np.stack(weights), (1 + axis, 0)), -1, 1 + axis)
+    return np.ascontiguousarray(found, np.float32)
+
+
+def _places(model: Network, axis: int, extent: int, n: int) -> NDArray[np.float64]:
+    """Where along an axis of the input the voxels of a level are centred."""
+    first, step = 0.0, 1
+    strides = [stride[axis] for stride in model.strides]
+    for n_reductions in range(len(strides) + 1):
+        if shrink(extent, model.windows[:n_reductions], strides[:n_reductions]) == n:
+            return first + step * np.arange(n, dtype=np.float64)
+        if n_reductions < len(strides) and strides[n_reductions] > 1:
+            window = model.windows[n_reductions]
+            first += step * ((window.kernel - 1) / 2 - window.padding)
+            step *= strides[n_reductions]
+    # Not a level of this network: evenly.
+    return (np.arange(n) + 0.5) * extent / n - 0.5

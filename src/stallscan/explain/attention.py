@@ -31,7 +31,7 @@ def attention(model: Network, inputs: Float32) -> Float32:
     with as_it_answers(model), torch.no_grad():
         features = model.forward_features(batch_of(model, inputs))[0]
     scaled = torch.stack([_to_unit(each) for each in moments(features)])
-    return np.moveaxis(enlarged(scaled, inputs.shape[1:]), 0, -1)
+    return np.moveaxis(enlarged(scaled, inputs.shape[1:], model), 0, -1)
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

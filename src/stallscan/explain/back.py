@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
+from torch.nn import functional
 
 from stallscan.augment.evaluation import Preprocessing
 from stallscan.augment.straighten import straightening
-from stallscan.explain._network import Float32, enlarged
+from stallscan.explain._network import Float32
 from stallscan.roi.volume import Volume
 
 _NEIGHBOURS = 4
@@ -30,8 +31,9 @@ def to_roi(heat: Float32, volume: Volume, preprocessing: Preprocessing) -> Float
     depth, *plane = volume.array.shape[:3]
     if preprocessing.view == "vessel":
         channels = _bent(channels, volume, preprocessing)
-    stack = torch.from_numpy(np.ascontiguousarray(np.moveaxis(channels, -1, 0)))
-    found = np.moveaxis(enlarged(stack, (depth, *plane)), 0, -1)
+    stack = torch.from_numpy(np.ascontiguousarray(np.moveaxis(channels, -1, 0)))[None]
+    large = functional.interpolate(stack, (depth, *plane), mode="trilinear")[0]
+    found: Float32 = np.moveaxis(large.numpy(), 0, -1)
     return found if heat.ndim == 4 else found[..., 0]
 
 

@@ -45,5 +45,5 @@ def grad_cam(
         (gradient,) = torch.autograd.grad(logit if stalled else -logit, features)
     weight = gradient.mean(dim=(2, 3, 4), keepdim=True)
     heat = (weight * features).sum(dim=1).relu().detach()  # (1, z, y, x)
-    found: Float32 = enlarged(heat / heat.max().clamp(min=1e-12), inputs.shape[1:])[0]
+    found: Float32 = enlarged(heat / heat.max().clamp(min=1e-12), inputs.shape[1:], model)[0]
     return found

@@ -81,7 +81,8 @@ def _draw_kymograph(figure: Figure, place: SubplotSpec, explanation: Explanation
     axis.set_xlabel("along the vessel, px", size=9)
     axis.set_ylabel("slice", size=9)
     axis.set_title("straightened, slice under slice (orange: in focus)", size=10)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(axis="y", labelsize=8, pad=9)
+    axis.tick_params(axis="x", labelsize=8)
 
 
 def verdict(explanation: Explanation, truth: int | None = None) -> list[str]:
