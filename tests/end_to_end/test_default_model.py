@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sklearn.metrics import roc_auc_score
 
 import stallscan
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.box import find_model
 from stallscan.simulate.phantom import phantom_roi
 from stallscan.types import Label
 
@@ -26,7 +24,7 @@ def test_it_tells_stalled_from_flowing_on_unseen_phantoms() -> None:
 
 
 def test_all_shipped_weights_together_stay_small() -> None:
-    weights = Path(DEFAULT_MODEL_DIR).parent.rglob("*.safetensors")
+    weights = find_model().parent.rglob("*.safetensors")
     assert 0 < sum(path.stat().st_size for path in weights) <= 25e6
 
 
@@ -34,4 +32,4 @@ def test_its_card_says_what_it_is() -> None:
     card = stallscan.load_predictor().card
     assert card.training["data"].startswith("stallscan phantom")
     assert "Not validated on real data" in card.notes
-    assert "Not validated on real data" in (DEFAULT_MODEL_DIR / "README.md").read_text()
+    assert "Not validated on real data" in (find_model() / "README.md").read_text()

@@ -22,8 +22,9 @@ from stallscan.inference.engine import ENGINES, make_engine, version_of
 from stallscan.inference.member import LoadedMember
 from stallscan.inference.options import PredictOptions
 from stallscan.models import create_model
+from stallscan.models.box import find_model
 from stallscan.models.card import ModelCard
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR, load_checkpoint
+from stallscan.models.checkpoint import load_checkpoint
 
 TOLERANCE = 1e-5
 """Stated in docs/inference.md: probabilities of two engines."""
@@ -153,7 +154,7 @@ def choose_engine(members: tuple[LoadedMember, ...], *, flips: int, n_vessels: i
 
 
 def members() -> tuple[LoadedMember, ...]:
-    return (LoadedMember(*load_checkpoint(DEFAULT_MODEL_DIR)),)
+    return (LoadedMember(*load_checkpoint(find_model())),)
 
 
 class Named:

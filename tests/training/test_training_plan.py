@@ -10,7 +10,7 @@ import pytest
 from labelled import Video, write_labelled
 from stallscan.errors import OptionError
 from stallscan.models import create_model
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.box import find_model
 from stallscan.training import Phantom, Recipe, TrainOptions, Videos, load_recipe, plan
 from stallscan.training.plan import describe_run
 
@@ -91,7 +91,7 @@ def test_first_weights() -> None:
     assert lines_of(describe_run(recipe, OPTIONS, Phantom()))["first weights"] == "imagenet"
     recipe = recipe_of("fine-tune", "validation={n: 4, flowing_per_stalled: 1}")
     found = lines_of(describe_run(recipe, OPTIONS, Phantom()))
-    assert found["first weights"] == str(DEFAULT_MODEL_DIR)
+    assert found["first weights"] == str(find_model())
     assert found["network"].startswith("resnet18")
 
 

@@ -16,7 +16,7 @@ from labelled import Video, plain_volume, write_labelled
 from stallscan.augment import Preprocessing
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models import ModelCard, create_model, read_card, save_checkpoint
-from stallscan.models.checkpoint import DEFAULT_MODEL_DIR
+from stallscan.models.box import find_model
 from stallscan.training import Recipe, TrainOptions, load_recipe, phantom_data, train
 from stallscan.training.module import StallModule
 from stallscan.training.start import Start, check_fold, network_options, resolve_start
@@ -126,8 +126,8 @@ def test_fine_tuning_takes_network_and_input_from_the_start(
 
 def test_fine_tuning_starts_from_the_model_in_the_box() -> None:
     recipe, start = resolve_start(recipe_of("fine-tune"), None, 0)
-    card = read_card(DEFAULT_MODEL_DIR)
-    assert start is not None and start.path == DEFAULT_MODEL_DIR
+    card = read_card(find_model())
+    assert start is not None and start.path == find_model()
     assert recipe.must_model.architecture == card.architecture
     assert recipe.must_input.preprocessing() == Preprocessing.from_dict(card.preprocessing)
 

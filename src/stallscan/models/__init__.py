@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "_network": ["FeatureInfo", "Network"],
+        "box": ["IN_THE_BOX", "find_model"],
         "card": ["ModelCard", "read_card"],
-        "checkpoint": ["DEFAULT_MODEL_DIR", "load_checkpoint", "save_checkpoint"],
+        "checkpoint": ["load_checkpoint", "save_checkpoint"],
         "ensemble": [
             "EnsembleCard",
             "Member",

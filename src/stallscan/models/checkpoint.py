@@ -11,13 +11,9 @@ from safetensors.torch import load_file, save
 
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models._network import Network
-from stallscan.models.box import find_model
 from stallscan.models.card import ModelCard, read_card, write_card
 from stallscan.models.options import NetworkOptions, without_first_weights
 from stallscan.models.registry import create_model
-
-DEFAULT_MODEL_DIR = find_model()
-"""The first of the models in the box."""
 
 
 def save_checkpoint(model: Network, card: ModelCard, model_dir: Path) -> None:
