@@ -97,7 +97,7 @@ def main() -> None:
         write_split(stores[name], labels[name], (options.seed, stream), getattr(options, name))
 
     changes = ("--set", *options.set) if options.set else ()
-    models = {"before": (), "after": ("--model", str(out / "tuned"))}
+    models = {"before": ("--model", "fast"), "after": ("--model", str(out / "tuned"))}
     for name, model in models.items():
         if name == "after":
             given = (str(stores["train"]), "--labels", str(labels["train"]))

@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> Non
 def test_help() -> None:
     command = [sys.executable, str(BENCHMARKS / "shipped.py"), "--help"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    for word in ("calibrate", "evaluate", "robustness", "two-ways", "real", "figure"):
+    for word in ("calibrate", "evaluate", "robustness", "plain", "two-ways", "real", "figure"):
         assert word in printed
 
 
@@ -85,6 +85,13 @@ def test_the_same_scenes_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     row = pd.read_csv(tmp_path / "shipped-two-ways-clean-cpu.csv").iloc[0]
     assert (row["model"], row["n"]) == ("fast", 2)
     assert row["median change of a probability"] < 0.2
+
+
+def test_another_phantom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("--n", 12, "--workers", 0, "--results", tmp_path)
+    run(monkeypatch, "shipped.py", "plain", "--model", "fast", *few)
+    table = pd.read_csv(tmp_path / "shipped-plain-cpu.csv").set_index("who")
+    assert table["auc"]["fast"] > 0.8
 
 
 def test_robustness_has_a_row_for_each_strength(

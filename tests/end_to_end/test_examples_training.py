@@ -141,9 +141,9 @@ def test_fine_tuning_before_and_after(
 
     before, after = (pd.read_csv(out / f"{name}.csv") for name in ("before", "after"))
     assert before["filename"].tolist() == after["filename"].tolist() and len(after) == 4
-    assert set(before["model"]) == {"default"} and set(after["model"]) == {"tuned"}
+    assert set(before["model"]) == {"fast"} and set(after["model"]) == {"tuned"}
     assert not before["probability"].equals(after["probability"])
-    assert read_card(out / "tuned").training["start"] == "default"
+    assert read_card(out / "tuned").training["start"] == "fast"
     train, test = (RoiStore(out / f"{name}.lmdb") for name in ("train", "test"))
     assert len(train) == 8 and len(test) == 4
     assert {train.summary(n).box for n in train.names}.isdisjoint(

@@ -37,7 +37,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def members() -> tuple[LoadedMember, ...]:
-    return (LoadedMember(*load_checkpoint(find_model())),)
+    return (LoadedMember(*load_checkpoint(find_model("fast"))),)
 
 
 def test_auto_takes_a_gpu_that_is_there(gpus: list[tuple[int, int]]) -> None:
@@ -106,7 +106,7 @@ def test_a_gpu_needs_no_probe(gpus: list[tuple[int, int]]) -> None:
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bf16", 0.1)])
 def test_a_gpu_answers_as_the_processor_does(precision: Any, tolerance: float) -> None:
     """More shapes than graphs are kept for, each twice, so that graphs are replayed."""
-    model, _ = load_checkpoint(find_model())
+    model, _ = load_checkpoint(find_model("fast"))
     engine = make_engine(model, "torch", device="cuda", precision=precision)
     expected = make_engine(model, "torch")
     rng = np.random.default_rng(0)

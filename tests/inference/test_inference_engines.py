@@ -154,7 +154,7 @@ def choose_engine(members: tuple[LoadedMember, ...], *, flips: int, n_vessels: i
 
 
 def members() -> tuple[LoadedMember, ...]:
-    return (LoadedMember(*load_checkpoint(find_model())),)
+    return (LoadedMember(*load_checkpoint(find_model("fast"))),)
 
 
 class Named:

@@ -91,7 +91,7 @@ def test_first_weights() -> None:
     assert lines_of(describe_run(recipe, OPTIONS, Phantom()))["first weights"] == "imagenet"
     recipe = recipe_of("fine-tune", "validation={n: 4, flowing_per_stalled: 1}")
     found = lines_of(describe_run(recipe, OPTIONS, Phantom()))
-    assert found["first weights"] == str(find_model())
+    assert found["first weights"] == str(find_model("fast"))
     assert found["network"].startswith("resnet18")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stallscan.errors import OptionError
+from stallscan.models.box import IN_THE_BOX
 from stallscan.simulate.settings import PRESETS
 from stallscan.training import RECIPES, EnsembleRecipe, Recipe, TrainOptions, load_recipe
 from stallscan.training.recipe import (
@@ -80,7 +81,7 @@ def test_a_recipe_in_the_box_names_what_there_is(name: str) -> None:
     recipe = recipe_of(name)
     assert {*recipe.data.phantoms, recipe.validation.phantom} <= set(PRESETS)
     assert recipe.about.endswith(".") and len(recipe.about) <= 120
-    assert recipe.start in (None, "any", "default", *RECIPES)
+    assert recipe.start in (None, "any", *IN_THE_BOX, *RECIPES)
 
 
 # --- What is refused --------------------------------------------------------------------------

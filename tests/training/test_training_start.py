@@ -126,8 +126,8 @@ def test_fine_tuning_takes_network_and_input_from_the_start(
 
 def test_fine_tuning_starts_from_the_model_in_the_box() -> None:
     recipe, start = resolve_start(recipe_of("fine-tune"), None, 0)
-    card = read_card(find_model())
-    assert start is not None and start.path == find_model()
+    card = read_card(find_model("fast"))
+    assert start is not None and start.path == find_model("fast")
     assert recipe.must_model.architecture == card.architecture
     assert recipe.must_input.preprocessing() == Preprocessing.from_dict(card.preprocessing)
 
