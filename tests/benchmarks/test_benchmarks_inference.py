@@ -78,7 +78,7 @@ def test_videos(write_drawn_clip: Callable[..., Path], tmp_path: Path) -> None:
         "stallscan predict",
     ]
     assert rows[0]["time_over_decoding"] == "1"
-    assert [row["GMACs"] for row in rows] == ["", "", "", "0.5908", "0.5908"]
+    assert [row["GMACs"] for row in rows] == ["", "", "", "2.139", "2.139"]
     assert float(rows[4]["ms_per_video"]) > float(rows[0]["ms_per_video"])
     (three,) = read(tmp_path / "inference-memory-cpu.csv")
     assert (three["videos"], three["ratio_to_fewest"]) == ("3", "1")
