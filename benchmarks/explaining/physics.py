@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from audits.auc import auc_of
 from audits.parallel import in_order
 from audits.table import show_and_write
 from shipping.ask import SCORE, about, answers
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from shipping.calibrate import with_score
 
 from stallscan.explain.kymograph import kymograph
 from stallscan.explain.physics import MOVES_BELOW, STANDS_FROM
@@ -30,22 +28,13 @@ def physics(*, model: str, preset: str, n: int, workers: int, results: Path) -> 
     jobs: list[_Job] = [(number, model, preset) for number in range(n)]
     table = pd.DataFrame(in_order(_one, jobs, workers=workers, what=f"physics, {preset}"))
     stalled = table["stalled"].to_numpy()
-    inside = np.clip(table[model].to_numpy(), 1e-6, 1 - 1e-6)
-    logit = np.log(inside / (1 - inside))
+    network = table[model].to_numpy()
     along = table["along the vessel"].to_numpy()
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    both = cross_val_predict(
-        LogisticRegression(C=np.inf),
-        np.column_stack([logit, along]),
-        stalled,
-        cv=folds,
-        method="decision_function",
-    )
     scores = {
         "persistence in the outline": table[SCORE].to_numpy(),
         "persistence along the vessel": along,
-        f"network ({model})": logit,
-        "network and vessel": both,
+        f"network ({model})": network,
+        "network and vessel": with_score(stalled, network, along),
     }
     rows: list[dict[str, Any]] = [
         {"score": name, **auc_of(stalled, values)._asdict()} for name, values in scores.items()

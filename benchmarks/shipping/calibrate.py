@@ -53,7 +53,7 @@ def calibrate(*, model: Path, n: int, preset: str, workers: int) -> None:
         "seed": VALIDATION_SEED,
         "auc": round(float(roc_auc_score(stalled, probabilities)), 4),
         "auc with the persistence score beside": round(
-            with_score(stalled, said, table[SCORE].to_numpy()), 4
+            float(roc_auc_score(stalled, with_score(stalled, said, table[SCORE].to_numpy()))), 4
         ),
         "thresholds": thresholds,
     }
@@ -70,14 +70,14 @@ def calibrate(*, model: Path, n: int, preset: str, workers: int) -> None:
 
 def with_score(
     stalled: NDArray[np.int64], probabilities: NDArray[np.float64], scores: NDArray[np.float64]
-) -> float:
-    """AUC of a logistic regression on the logit and the persistence score, out of five folds."""
+) -> NDArray[np.float64]:
+    """Logits of a logistic regression on the network's and a further score, out of five folds."""
     columns = np.column_stack([_logits(probabilities), scores])
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    both = cross_val_predict(
+    both: NDArray[np.float64] = cross_val_predict(
         LogisticRegression(C=np.inf), columns, stalled, cv=folds, method="decision_function"
     )
-    return float(roc_auc_score(stalled, both))
+    return both
 
 
 def fitted(stalled: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Calibration:

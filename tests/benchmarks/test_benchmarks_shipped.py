@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from stallscan.models.box import find_model
 from stallscan.models.card import read_card
@@ -134,8 +135,9 @@ def test_a_score_that_knows_more_helps() -> None:
     rng = np.random.default_rng(0)
     stalled = np.arange(400) % 2
     said = np.clip(0.5 + 0.1 * (stalled - 0.5) + rng.normal(0, 0.2, 400), 0.01, 0.99)
-    assert with_score(stalled, said, stalled + rng.normal(0, 0.3, 400)) > 0.95
-    assert with_score(stalled, said, rng.normal(0, 1, 400)) < 0.75
+    knows, noise = stalled + rng.normal(0, 0.3, 400), rng.normal(0, 1, 400)
+    assert roc_auc_score(stalled, with_score(stalled, said, knows)) > 0.95
+    assert roc_auc_score(stalled, with_score(stalled, said, noise)) < 0.75
 
 
 def test_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

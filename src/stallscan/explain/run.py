@@ -99,8 +99,7 @@ def _stems(names: Iterable[str]) -> dict[str, str]:
                 f"{name} and {taken[stem]} would be written under one name, {stem!r}; explain them "
                 "into folders of their own"
             )
-        found[name] = taken[stem] = stem
-        taken[stem] = name
+        found[name], taken[stem] = stem, name
     return found
 
 
