@@ -29,11 +29,11 @@ def summary(path: Path, explanation: Explanation, *, name: str, truth: int | Non
     figure = Figure(figsize=(15, 7), dpi=100)
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        3, N_SLICES + 3, height_ratios=(1, 1, 1.5), left=0.03, right=0.985, bottom=0.07, top=0.9,
+        3, N_SLICES + 3, height_ratios=(1, 1, 1.5), left=0.045, right=0.985, bottom=0.07, top=0.9,
         wspace=0.08, hspace=0.12,
     )  # fmt: skip
     figure.suptitle(
-        caption(explanation, name, truth), x=0.03, ha="left", size=15, weight="bold",
+        caption(explanation, name, truth), x=0.045, ha="left", size=15, weight="bold",
         parse_math=False,
     )  # fmt: skip
     course = explanation.kymograph.line_px
