@@ -57,6 +57,7 @@ def main() -> None:
 
     command = commands.add_parser("robustness", parents=[work, asked])
     command.add_argument("--n", type=int, default=200, help="ROIs of each row")
+    command.add_argument("--flips", type=int, default=1, help="mirrored copies averaged")
     command.set_defaults(run=robustness)
 
     command = commands.add_parser("two-ways", parents=[work, asked])

@@ -42,16 +42,16 @@ class Job(NamedTuple):
 
 
 @functools.cache
-def predictor_of(model: str) -> Predictor:
-    """One for each process."""
+def predictor_of(model: str, flips: int | None = None) -> Predictor:
+    """One for each process; the model's own flips, unless they are given."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    return load_predictor(model)
+    return load_predictor(model, flips=flips)
 
 
-def answers(volume: Volume, models: Iterable[str]) -> dict[str, float]:
+def answers(volume: Volume, models: Iterable[str], *, flips: int | None = None) -> dict[str, float]:
     """Probabilities by model, and the score."""
-    found = {model: predictor_of(model)(volume).probability for model in models}
+    found = {model: predictor_of(model, flips)(volume).probability for model in models}
     return found | {SCORE: persistence_score(volume)}
 
 

@@ -18,18 +18,22 @@ from stallscan.simulate.phantom import render_roi
 from stallscan.simulate.scene import sample_scene
 from stallscan.types import Label
 
-_Job = tuple[int, int, tuple[str, ...]]
-"""Number of the artefact, of the phantom, and the models."""
+_Job = tuple[int, int, tuple[str, ...], int]
+"""Number of the artefact, of the phantom, the models, and copies of each."""
 
 
-def robustness(*, models: Sequence[str], n: int, workers: int, results: Path) -> pd.DataFrame:
+def robustness(
+    *, models: Sequence[str], n: int, flips: int, workers: int, results: Path
+) -> pd.DataFrame:
     """A row for each strength of each artefact, a column for each model.
 
     The phantoms of all rows have the same seeds: what differs is the artefact.
     """
     all_of_them = artefacts()
     jobs: list[_Job] = [
-        (which, number, tuple(models)) for which in range(len(all_of_them)) for number in range(n)
+        (which, number, tuple(models), flips)
+        for which in range(len(all_of_them))
+        for number in range(n)
     ]
     table = pd.DataFrame(in_order(_ask, jobs, workers=workers, what="robustness"))
     rows = []
@@ -41,13 +45,13 @@ def robustness(*, models: Sequence[str], n: int, workers: int, results: Path) ->
             row |= {name: found.value, f"{name} low": found.low, f"{name} high": found.high}
         rows.append(row)
     found_rows = pd.DataFrame(rows)
-    title = f"AUC of {n} ROIs for each artefact alone, half of them stalled"
+    title = f"AUC of {n} ROIs for each artefact alone, half of them stalled; flips: {flips}"
     show_and_write(found_rows, results / "shipped-robustness-cpu.csv", title)
     return found_rows
 
 
 def _ask(job: _Job) -> dict[str, object]:
-    which, number, models = job
+    which, number, models, flips = job
     artefact: Artefact = artefacts()[which]
     seed = (ROBUSTNESS_SEED, number)
     rng = np.random.default_rng(seed)
@@ -58,4 +62,4 @@ def _ask(job: _Job) -> dict[str, object]:
     volume = render_roi(scene, truth, rng)
     if artefact.change is not None:
         volume = artefact.change(volume, np.random.default_rng((*seed, 1)))
-    return {"which": which, **about(truth), **answers(volume, models)}
+    return {"which": which, **about(truth), **answers(volume, models, flips=flips)}
