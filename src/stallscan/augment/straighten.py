@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
-from stallscan.roi.centreline import centreline
+from stallscan.roi.centreline import beside, centreline, directions
 from stallscan.types import BoolArray
 
-_BEND_PX = 2.0  # over which the direction of the line is taken
 _FINE = 1.5  # px between samples, beyond which several are averaged
 
 
@@ -66,21 +64,8 @@ def straightening(mask: BoolArray, size: tuple[int, int], spacing_px: float) -> 
     )
     place = along + length / 2
     on_line = np.clip(place, 0, length)
-    points, directions = (
-        np.stack([np.interp(on_line, np.arange(len(line)), axis) for axis in values.T], axis=1)
-        for values in (line, _directions(line))
-    )
-    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
-    points += (place - on_line)[:, None] * directions
-    y = points[:, :1] + across * directions[:, 1:]
-    x = points[:, 1:] - across * directions[:, :1]
-    return Straightening(
-        x=x.astype(np.float32), y=y.astype(np.float32), fine=fine, spacing_px=spacing
-    )
-
-
-def _directions(line: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(n, 2)`` smoothed steps; their lengths mean nothing."""
-    steps: NDArray[np.float64] = np.gradient(line, axis=0)
-    gaussian_filter1d(steps, _BEND_PX, axis=0, output=steps, mode="nearest")
-    return steps
+    steps = directions(line, on_line)
+    points = np.stack([np.interp(on_line, np.arange(len(line)), axis) for axis in line.T], axis=1)
+    points += (place - on_line)[:, None] * steps
+    y, x = beside(points, steps, across)
+    return Straightening(x=x, y=y, fine=fine, spacing_px=spacing)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from stallscan.roi.centreline import centreline
+from stallscan.roi.centreline import beside, centreline, directions
 from stallscan.roi.volume import Volume
 
 Float32 = NDArray[np.float32]
@@ -18,7 +18,6 @@ _SMEAR_PX = 2  # chroma subsampling smears the drawn line this far into the grey
 _VESSEL_PX = 2.5  # σ of the ridge filter, for vessels of 5 to 6 px
 _SLICES = 1.5  # σ along z for the ridge filter
 _FLOOR = 0.1  # ease where there is no ridge
-_BEND_PX = 2.0  # over which the direction of the line is taken
 _ACROSS_PX = 6  # from the middle to the side of a profile
 _LUMEN_PX, _FLANK_PX = 1, 4  # up to which is the vessel; from which are its surroundings
 _CELL_PX = 1.5  # below which there is noise
@@ -120,11 +119,8 @@ def _ridge(plane: Float32) -> Float32:
 
 def _profiles(grey: Float32, line: NDArray[np.float64]) -> Float32:
     """``(z, arc, across)``: each slice along the line, and px by px to both sides."""
-    steps = gaussian_filter1d(np.gradient(line, axis=0), _BEND_PX, axis=0, mode="nearest")
-    steps /= np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-9)
-    across = np.arange(-_ACROSS_PX, _ACROSS_PX + 1)
-    y = (line[:, :1] + across * steps[:, 1:]).astype(np.float32)
-    x = (line[:, 1:] - across * steps[:, :1]).astype(np.float32)
+    across = np.arange(-_ACROSS_PX, _ACROSS_PX + 1.0)
+    y, x = beside(line, directions(line, np.arange(float(len(line)))), across)
     found = np.empty((len(grey), *y.shape), np.float32)
     for plane, target in zip(grey, found, strict=True):
         cv2.remap(plane, x, y, cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_REPLICATE)

@@ -15,6 +15,7 @@ from stallscan.errors import OptionError
 from stallscan.types import BoolArray
 
 _SMOOTH_PX = 3.0
+_BEND_PX = 2.0  # over which the direction of a line is taken
 _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -49,6 +50,23 @@ def centreline(mask: BoolArray, ease: NDArray[Any] | None = None) -> NDArray[np.
         way.append(int(before[way[-1]]))
     corners = np.stack([ys[way], xs[way]], axis=1) - 1.0
     return _every_pixel(corners)
+
+
+def directions(line: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(n, 2)`` unit steps y and x of a line, smoothed, at places along it (px from its start)."""
+    steps = gaussian_filter1d(np.gradient(line, axis=0), _BEND_PX, axis=0, mode="nearest")
+    found = np.stack([np.interp(places, np.arange(len(line)), axis) for axis in steps.T], axis=1)
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+    return found
+
+
+def beside(
+    points: NDArray[np.float64], steps: NDArray[np.float64], across: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``(n, across)`` float32 y and x, ``across`` px to the side of points of a line."""
+    y = points[:, :1] + across * steps[:, 1:]
+    x = points[:, 1:] - across * steps[:, :1]
+    return y.astype(np.float32), x.astype(np.float32)
 
 
 def _largest(mask: BoolArray) -> NDArray[np.uint8]:
