@@ -23,7 +23,7 @@ from stallscan.video.write import write_frames
 SIZE = 1080, 1920
 FPS = 5.0
 _PRESET = "veryfast"
-_GIF_WIDTH, _GIF_FRAMES, _GIF_COLOURS = 540, 40, 48
+_GIF_WIDTH, _GIF_FRAMES, _GIF_COLOURS = 540, 40, 128
 _HEAD, _GAP = 120, 20
 
 

@@ -15,6 +15,8 @@ from stallscan.models._network import Network
 BATCH = 8
 """Covered copies that are asked about at once."""
 
+_LEAST_VOXELS = 8
+
 
 def occlusion(
     model: Network,
@@ -32,7 +34,8 @@ def occlusion(
         model: any network of the zoo with one logit; its mode is left as it was.
         inputs: ``(c, z, y, x)`` float32, as the network sees it.
         stalled: what speaks for a stall; else what speaks for flow.
-        window: ``(z, y, x)`` of what is covered; a quarter of each extent by default.
+        window: ``(z, y, x)`` of what is covered; by default a quarter of each extent, or eight
+            voxels where that is more.
 
     Returns:
         ``(z, y, x)`` float32, 0 to 1, at the input's resolution.
@@ -41,7 +44,8 @@ def occlusion(
         OptionError: a window below 1 or larger than the input, or an input that is too thin.
     """
     size = inputs.shape[1:]
-    window = tuple(window) if window else tuple(max(1, extent // 4) for extent in size)
+    least = tuple(min(extent, max(extent // 4, _LEAST_VOXELS)) for extent in size)
+    window = tuple(window or least)
     if len(window) != 3 or not all(1 <= a <= b for a, b in zip(window, size, strict=True)):
         raise OptionError(
             f"window is {window}, allowed are three extents from 1 to those of the input, {size}"

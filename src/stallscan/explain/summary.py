@@ -90,7 +90,7 @@ def verdict(explanation: Explanation, truth: int | None = None) -> list[str]:
     prediction = explanation.prediction
     focus = np.flatnonzero(explanation.kymograph.focus)
     z, y, x = explanation.peak
-    towards = Label.STALLED.word if explanation.speaks_for == "stalled" else "flow"
+    towards = "a stall" if explanation.speaks_for == "stalled" else "flow"
     what = f"most speaks for {towards}"
     if explanation.colours is not None:
         what = "features are strongest"
