@@ -15,6 +15,7 @@ from stallscan.explain.pictures import input_frames, overlay_frames
 from stallscan.types import Label
 
 N_SLICES = 8
+_WIDE = 2.0
 
 
 def summary(path: Path, explanation: Explanation, *, name: str, truth: int | None = None) -> None:
@@ -42,15 +43,7 @@ def summary(path: Path, explanation: Explanation, *, name: str, truth: int | Non
     whole.plot(course[:, 1], course[:, 0], color="cyan", linewidth=1)
     whole.set_title("all slices; the vessel’s course", size=10)
     whole.axis("off")
-    slices = slices_in_focus(explanation)
-    for row, frames in enumerate((input_frames(explanation), overlay_frames(explanation))):
-        for column, z in enumerate(slices):
-            axis = figure.add_subplot(grid[row, 3 + column])
-            axis.imshow(frames[z])
-            axis.axis("off")
-            axis.set_anchor("N" if row else "S")
-            if row == 0:
-                axis.set_title(f"slice {z}", size=9)
+    _draw_slices(figure, grid[:2, 3:], explanation)
     _draw_kymograph(figure, grid[2, :7], explanation)
     words = figure.add_subplot(grid[2, 7:])
     words.axis("off")
@@ -71,12 +64,33 @@ def slices_in_focus(explanation: Explanation) -> list[int]:
     return list(range(first, first + n))
 
 
+def _draw_slices(figure: Figure, place: SubplotSpec, explanation: Explanation) -> None:
+    """Each slice, and the map over it below; wide ones in two rows."""
+    height, width = explanation.volume.array.shape[1:3]
+    columns = N_SLICES if width < _WIDE * height else N_SLICES // 2
+    rows = 2 * N_SLICES // columns
+    grid = place.subgridspec(rows, columns, wspace=0.08, hspace=0.12 * rows / 2)
+    plain, mapped = input_frames(explanation), overlay_frames(explanation)
+    for number, z in enumerate(slices_in_focus(explanation)):
+        row, column = divmod(number, columns)
+        for below, frames in enumerate((plain, mapped)):
+            axis = figure.add_subplot(grid[2 * row + below, column])
+            axis.imshow(frames[z])
+            axis.axis("off")
+            axis.set_anchor("N" if below else "S")
+            if not below:
+                axis.set_title(f"slice {z}", size=9, pad=3)
+
+
 def _draw_kymograph(figure: Figure, place: SubplotSpec, explanation: Explanation) -> None:
     found = explanation.kymograph
     axis = figure.add_subplot(place)
     axis.imshow(found.intensity, cmap="gray", aspect="auto", interpolation="nearest")
     for z in np.flatnonzero(found.focus):
-        axis.plot([-2.5, -2.5], [z - 0.5, z + 0.5], color="C1", linewidth=4, clip_on=False)
+        axis.plot(
+            [-0.008, -0.008], [z - 0.5, z + 0.5], color="C1", linewidth=4, clip_on=False,
+            transform=axis.get_yaxis_transform(), solid_capstyle="butt",
+        )  # fmt: skip
     axis.set_xlim(-0.5, found.intensity.shape[1] - 0.5)
     axis.set_xlabel("along the vessel, px", size=9)
     axis.set_ylabel("slice", size=9)
