@@ -17,6 +17,7 @@ VERBS = {
     "describe": "count what is in a data set: sizes, frames, classes, projects",
     "extract": "cut the outlined regions out of videos into a store",
     "train": "train a recipe on the phantom or on labelled videos",
+    "ablate": "re-run a table of the paper, beside the paper's figures",
     "predict": "say of each video whether the outlined vessel is stalled",
     "explain": "show why: heatmap, slices and kymograph of each vessel",
     "export": "write a model as OpenVINO or ONNX, in float32 or int8",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from stallscan.cli import _progress
+from stallscan.cli._training_data import training_data
 from stallscan.errors import OptionError
 from stallscan.training.options import TrainOptions
 from stallscan.training.recipe import EnsembleRecipe
@@ -67,7 +67,7 @@ def train(
     if job is not None and not several:
         raise OptionError(f"--job is {job}, but this is one run; give --folds all with it")
     with _progress.progress_callback() as update:
-        source = _source(data, labels, metadata, training, update).of_fold(fold)
+        source = training_data(data, labels, metadata, training, update).of_fold(fold)
         if dry_run:
             return _describe(chosen, training, source)
         if out is None:
@@ -123,42 +123,3 @@ def _evaluate(out: Path) -> None:
     scoring = EvaluateOptions(threshold=read_ensemble(out).threshold)
     evaluate(out / OUT_OF_FOLD, out / LABELS, out=out / "report", scoring=scoring, overwrite=True)
     _progress.say(f"ensemble {out}: predict --model {out}")
-
-
-def _source(
-    data: str,
-    labels: Path | None,
-    metadata: Path | None,
-    training: TrainOptions,
-    progress: Callable[[int, int], None],
-) -> DataSource:
-    from stallscan.data.dataset import find_table
-    from stallscan.training.phantom_data import Phantom
-    from stallscan.training.store_data import Videos
-
-    if data == "phantom":
-        for name, given in (("labels", labels), ("metadata", metadata)):
-            if given is not None:
-                raise OptionError(
-                    f"--{name} is {given}, but the phantom knows its own; leave it out"
-                )
-        return Phantom(shelf_dir=training.phantoms)
-    path = Path(data)
-    if not path.exists():
-        raise OptionError(
-            f"{path}: no such store or folder; give one, or 'phantom' for the synthetic set"
-        )
-    folder = path if path.is_dir() else None
-    table = labels or (folder and find_table(folder, "train_labels"))
-    if table is None:
-        raise OptionError(
-            f"{path}: has no train_labels.csv in it; pass --labels FILE with the columns filename "
-            "and stalled"
-        )
-    return Videos(
-        data=path,
-        labels=table,
-        metadata=metadata or (folder and find_table(folder, "train_metadata")),
-        workers=training.workers,
-        progress=progress,
-    )

@@ -1,0 +1,177 @@
+"""The matrix of rows and seeds: each run trained, and asked about the test set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stallscan.ablation.results import answers_name, write_results
+from stallscan.ablation.table import AblationTable, Row, Scale
+from stallscan.ablation.test_set import TestSet
+from stallscan.errors import OptionError
+from stallscan.inference.predictor import load_predictor
+from stallscan.models.cost import cost
+from stallscan.training.network import empty_network, typical_size
+from stallscan.training.options import TrainOptions
+from stallscan.training.phantom_data import Phantom
+from stallscan.training.predictions import write_table
+from stallscan.training.recipe import Recipe
+from stallscan.training.run import DataSource, train
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run.
+
+    Attributes:
+        row: that it is of.
+        recipe: by which it is trained.
+        seed: of the run.
+        path: of its folder, in that of all.
+    """
+
+    row: Row
+    recipe: Recipe
+    seed: int
+    path: str
+
+
+def plan(
+    table: AblationTable,
+    *,
+    scale: Scale,
+    seeds: int,
+    overrides: Iterable[str] = (),
+    phantom: bool = False,
+) -> list[Job]:
+    """All runs: every row once, then with the next seed, so that a partial table has all rows.
+
+    Raises:
+        OptionError: a recipe that does not stand; fewer than one seed.
+    """
+    if seeds < 1:
+        raise OptionError(f"--seeds is {seeds}, allowed are 1 and above")
+    words = list(overrides)
+    recipes = {row.name: table.recipe(row, scale, words, phantom=phantom) for row in table.trained}
+    return [
+        Job(row=row, recipe=recipes[row.name], seed=seed, path=f"{row.folder}/seed{seed}")
+        for seed in range(seeds)
+        for row in table.trained
+    ]
+
+
+def describe(jobs: list[Job]) -> str:
+    """A line for each run: its number, folder, network, input, samples and cost."""
+    lines = []
+    for number, job in enumerate(jobs):
+        recipe = job.recipe
+        model, size = empty_network(recipe), typical_size(recipe)
+        samples = (
+            recipe.stop.max_epochs * recipe.sampler.batches_per_epoch * recipe.sampler.batch_size
+        )
+        lines.append(
+            f"job {number:>2}  {job.path}: {recipe.must_model.architecture} at "
+            f"{'×'.join(map(str, size))}, {cost(model, size).macs / 1e9:.2f} GMAC, at most "
+            f"{samples:,} samples"
+        )
+    return "\n".join(lines)
+
+
+def run_jobs(
+    out: Path,
+    table: AblationTable,
+    jobs: list[Job],
+    *,
+    source: DataSource,
+    test: TestSet | None,
+    options: TrainOptions,
+    only: int | None = None,
+    progress: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Train and test; after each run the table of what there is so far is written.
+
+    Args:
+        out: folder of all.
+        table: what is compared.
+        jobs: of `plan`.
+        source: what the rows are trained on.
+        test: what they are asked about; None: there is none.
+        options: workers and devices; seeds are the jobs'.
+        only: this run alone, by its number.
+        progress: show a bar for each run.
+        tell: takes a line for each run, with what is left.
+    """
+    if only is not None and not 0 <= only < len(jobs):
+        raise OptionError(
+            f"--job is {only}, allowed are 0 to {len(jobs) - 1}: "
+            f"{', '.join(job.path for job in jobs)}"
+        )
+    seconds: list[float] = []
+    for number, job in enumerate(jobs):
+        if only not in (None, number):
+            continue
+        left = len(jobs) - number if only is None else 1
+        tell(f"run {number + 1} of {len(jobs)}: {job.path}{_eta(seconds, left)}")
+        began = time.monotonic()
+        was_done = (out / job.path / "model.json").exists()
+        _run(out, table, job, source=source, test=test, options=options, progress=progress)
+        if not was_done:
+            seconds.append(time.monotonic() - began)
+        write_results(out, table, jobs)
+
+
+def _eta(seconds: list[float], left: int) -> str:
+    if not seconds:
+        return ""
+    minutes = left * sum(seconds) / len(seconds) / 60
+    return f", {minutes / 60:.1f} h left" if minutes > 90 else f", {minutes:.0f} min left"
+
+
+def _run(
+    out: Path,
+    table: AblationTable,
+    job: Job,
+    *,
+    source: DataSource,
+    test: TestSet | None,
+    options: TrainOptions,
+    progress: bool,
+) -> None:
+    run_dir = out / job.path
+    full = job.recipe.data.region == "full"
+    # Whole frames are stored as small as the row's network sees them.
+    shared = source.sharing(out / job.row.folder if full else out)
+    if isinstance(shared, Phantom):
+        shared = Phantom(shelf_dir=options.phantoms or out / "phantoms")
+    train(
+        run_dir,
+        job.recipe,
+        TrainOptions(
+            seed=job.seed, workers=options.workers, device=options.device, devices=options.devices
+        ),
+        source=shared.of_fold(job.row.fold),
+        progress=progress,
+    )
+    if test is None:
+        return
+    wanted = {job.row.flips} | {row.flips for row in table.rows if job.row.name in row.of}
+    for flips in sorted(wanted):
+        path = run_dir / answers_name(flips)
+        if not path.exists():
+            write_table(_answers(run_dir, test, flips, job.recipe), path)
+
+
+def _answers(run_dir: Path, test: TestSet, flips: int, recipe: Recipe) -> pd.DataFrame:
+    """filename, label, probability of all that have a ROI."""
+    predictor = load_predictor(run_dir, flips=flips)
+    labels = test.labels
+    rows = [
+        {"filename": name, "label": labels[name], "probability": predictor(volume).probability}
+        for name, volume in test.volumes(recipe.data.region)
+    ]
+    return pd.DataFrame(rows)
