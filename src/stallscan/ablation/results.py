@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import matthews_corrcoef, roc_auc_score
+from numpy.typing import NDArray
 
 from stallscan.ablation.figure import draw
 from stallscan.ablation.markdown import to_markdown
+from stallscan.metrics.bootstrap import bootstrap_weights, weighted_metrics
 from stallscan.models.checkpoint import load_checkpoint
 from stallscan.models.cost import cost
 from stallscan.training.predictions import write_table
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 RUNS, TABLE = "runs.csv", "table.csv"
 """A line for each run, and one for each row."""
 
-N_RESAMPLES = 300
+MEASURES = ("auc", "mcc")
+N_RESAMPLES = 1000
 
 
 def answers_name(flips: int) -> str:
@@ -74,13 +77,17 @@ def _row(
     line: dict[str, Any] = {"row": row.name, "seeds": len(done)}
     per_seed: list[dict[str, Any]] = [{"row": row.name, "seed": seed} for seed in done]
     for part, answers in (("val", validation), ("test", tests)):
-        for measure in ("auc", "mcc"):
+        values, draws = _means_and_draws(answers) if answers else ([], None)
+        for measure in MEASURES:
             name = f"{part}_{measure}"
-            values = [getattr(one, measure)() for one in answers]
-            mean, low, high = _mean_and_interval(answers, measure) if values else (np.nan,) * 3
-            line |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-            for entry, value in zip(per_seed, values, strict=False):
-                entry[name] = round(value, 4)
+            figures = (np.nan, np.nan, np.nan)
+            if draws is not None:
+                mean = np.mean([one[measure] for one in values])
+                figures = (mean, *np.nanquantile(draws[measure], [0.025, 0.975]))
+            for suffix, figure in zip(("", "_low", "_high"), figures, strict=True):
+                line[name + suffix] = round(float(figure), 4)
+            for entry, one in zip(per_seed, values, strict=False):
+                entry[name] = round(one[measure], 4)
     costs = [_cost(path) for dirs in done.values() for path in dirs]
     n_seeds = max(len(done), 1)
     for name in ("seconds", "parameters", "gmacs"):
@@ -113,36 +120,29 @@ class _Answers:
         threshold = float(np.mean([_card(path)["threshold"] for path in dirs]))
         return cls(tables[0].assign(probability=mean), threshold)
 
-    def auc(self, drawn: Any = slice(None)) -> float:
-        return float(roc_auc_score(self.labels[drawn], self.probabilities[drawn]))
+    def measures(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """AUC and MCC for each row of ``(r, n)`` weights."""
+        calls = self.probabilities >= self.threshold
+        found = weighted_metrics(self.labels, self.probabilities, calls.astype(int), weights)
+        return {"auc": found["roc_auc"], "mcc": found["mcc"]}
 
-    def mcc(self, drawn: Any = slice(None)) -> float:
-        calls = self.probabilities[drawn] >= self.threshold
-        return float(matthews_corrcoef(self.labels[drawn], calls))
 
-
-def _mean_and_interval(answers: Sequence[_Answers], measure: str) -> tuple[float, float, float]:
-    """Mean over seeds; 95 % of its bootstrap over vessels, drawn alike where they are the same."""
+def _means_and_draws(
+    answers: Sequence[_Answers],
+) -> tuple[list[dict[str, float]], dict[str, NDArray[np.float64]]]:
+    """Measures of each seed; resamples of their mean, drawn alike where vessels are the same."""
     rng = np.random.default_rng(0)
     same = all(one.names == answers[0].names for one in answers)
-    mean = np.mean([getattr(one, measure)() for one in answers])
-    draws = []
-    for _ in range(N_RESAMPLES):
-        drawn = _draw(rng, answers[0])
-        values = []
-        for number, one in enumerate(answers):
-            if number and not same:
-                drawn = _draw(rng, one)
-            values.append(getattr(one, measure)(drawn))
-        draws.append(np.mean(values))
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return round(float(mean), 4), round(float(low), 4), round(float(high), 4)
-
-
-def _draw(rng: np.random.Generator, answers: _Answers) -> Any:
-    """As many of each label."""
-    parts = [np.flatnonzero(answers.labels == label) for label in (0, 1)]
-    return np.concatenate([rng.choice(part, len(part)) for part in parts])
+    values, draws = [], []
+    weights = None
+    for one in answers:
+        if weights is None or not same:
+            weights = bootstrap_weights(one.labels, n_resamples=N_RESAMPLES, seed=rng)
+        as_they_are = one.measures(np.ones((1, len(one.labels))))
+        values.append({measure: float(found[0]) for measure, found in as_they_are.items()})
+        draws.append(one.measures(weights))
+    means = {measure: np.mean([one[measure] for one in draws], axis=0) for measure in MEASURES}
+    return values, means
 
 
 def _card(run_dir: Path) -> dict[str, Any]:
@@ -150,6 +150,7 @@ def _card(run_dir: Path) -> dict[str, Any]:
     return card
 
 
+@functools.cache
 def _cost(run_dir: Path) -> dict[str, float]:
     model, card = load_checkpoint(run_dir)
     size = [extent or 64 for extent in card.preprocessing["size"]]

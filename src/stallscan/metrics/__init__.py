@@ -14,7 +14,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "best_mcc_threshold",
             "binary_scores",
         ],
-        "bootstrap": ["Interval", "bootstrap_intervals"],
+        "bootstrap": [
+            "Interval",
+            "bootstrap_intervals",
+            "bootstrap_weights",
+            "weighted_metrics",
+        ],
         "curves": ["Curves", "binary_curves"],
     },
 )

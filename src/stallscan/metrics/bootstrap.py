@@ -83,6 +83,37 @@ def bootstrap_intervals(
     return intervals
 
 
+def bootstrap_weights(
+    labels: ArrayLike, *, n_resamples: int = 1000, seed: int | np.random.Generator = 0
+) -> NDArray[np.float64]:
+    """``(n_resamples, n)``: how often each video stands in each resample, labels drawn apart.
+
+    For several answers about the same videos, whose metrics then vary together.
+    """
+    truth = check_binary(labels, "labels")
+    strata = [np.flatnonzero(truth == label) for label in (0, 1)]
+    rng = np.random.default_rng(seed)
+    return np.concatenate(list(_resample(rng, strata, len(truth), n_resamples)))
+
+
+def weighted_metrics(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    decisions: ArrayLike,
+    weights: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """Each of :data:`stallscan.metrics.METRICS` for each row of ``(r, n)`` weights.
+
+    NaN where a metric is undefined.
+    """
+    truth = check_binary(labels, "labels")
+    scores = check_probabilities(probabilities)
+    calls = check_binary(decisions, "decisions")
+    check_lengths(labels=truth, probabilities=scores, decisions=calls)
+    order = np.argsort(scores, kind="stable")
+    return _weighted_metrics(truth[order], scores[order], calls[order], weights[:, order])
+
+
 def _resample(
     rng: np.random.Generator, strata: list[NDArray[np.intp]], n: int, n_resamples: int
 ) -> Iterator[NDArray[np.float64]]:
