@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stallscan.ablation.frames import teach_by_frames
 from stallscan.ablation.results import answers_name, write_results
 from stallscan.ablation.table import AblationTable, Row, Scale
 from stallscan.ablation.test_set import TestSet
@@ -21,6 +23,9 @@ from stallscan.training.phantom_data import Phantom
 from stallscan.training.predictions import write_table
 from stallscan.training.recipe import Recipe
 from stallscan.training.run import DataSource, train
+
+FRAMES = "frames"
+"""In place of a file of first weights: see `teach_by_frames`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +52,17 @@ def plan(
     seeds: int,
     overrides: Iterable[str] = (),
     phantom: bool = False,
+    imagenet: Path | None = None,
 ) -> list[Job]:
     """All runs: every row once, then with the next seed, so that a partial table has all rows.
+
+    Args:
+        table: what is compared, at the scale.
+        scale: paper, or small.
+        seeds: of each row, from 0.
+        overrides: ``key=value``, for every row.
+        phantom: whether the data are phantoms.
+        imagenet: a file in place of the weights that recipes would fetch.
 
     Raises:
         OptionError: a recipe that does not stand; fewer than one seed.
@@ -56,12 +70,22 @@ def plan(
     if seeds < 1:
         raise OptionError(f"--seeds is {seeds}, allowed are 1 and above")
     words = list(overrides)
-    recipes = {row.name: table.recipe(row, scale, words, phantom=phantom) for row in table.trained}
+    recipes = {
+        row.name: _with_file(table.recipe(row, scale, words, phantom=phantom), imagenet)
+        for row in table.trained
+    }
     return [
         Job(row=row, recipe=recipes[row.name], seed=seed, path=f"{row.folder}/seed{seed}")
         for seed in range(seeds)
         for row in table.trained
     ]
+
+
+def _with_file(recipe: Recipe, imagenet: Path | None) -> Recipe:
+    if imagenet is None or recipe.must_model.pretrained != "imagenet":
+        return recipe
+    model = dataclasses.replace(recipe.must_model, pretrained=str(imagenet))
+    return dataclasses.replace(recipe, model=model)
 
 
 def describe(jobs: list[Job]) -> str:
@@ -143,14 +167,15 @@ def _run(
     progress: bool,
 ) -> None:
     run_dir = out / job.path
-    full = job.recipe.data.region == "full"
+    recipe = _with_first_weights(out, job)
+    full = recipe.data.region == "full"
     # Whole frames are stored as small as the row's network sees them.
     shared = source.sharing(out / job.row.folder if full else out)
     if isinstance(shared, Phantom):
         shared = Phantom(shelf_dir=options.phantoms or out / "phantoms")
     train(
         run_dir,
-        job.recipe,
+        recipe,
         TrainOptions(
             seed=job.seed, workers=options.workers, device=options.device, devices=options.devices
         ),
@@ -164,6 +189,17 @@ def _run(
         path = run_dir / answers_name(flips)
         if not path.exists():
             write_table(_answers(run_dir, test, flips, job.recipe), path)
+
+
+def _with_first_weights(out: Path, job: Job) -> Recipe:
+    """The recipe, its 2D network taught first where that is what it begins with."""
+    recipe = job.recipe
+    if recipe.must_model.pretrained != FRAMES:
+        return recipe
+    path = out / FRAMES / f"{recipe.must_model.architecture}-seed{job.seed}.safetensors"
+    teach_by_frames(path, recipe, job.seed)
+    model = dataclasses.replace(recipe.must_model, pretrained=str(path))
+    return dataclasses.replace(recipe, model=model)
 
 
 def _answers(run_dir: Path, test: TestSet, flips: int, recipe: Recipe) -> pd.DataFrame:

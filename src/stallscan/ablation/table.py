@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +45,8 @@ class Row:
     Attributes:
         name: in the table.
         recipe: by which it is trained at the paper's scale.
-        set: keys of the recipe that differ.
-        small: keys that differ at small scale, from `AblationTable.small`.
+        set: keys of the recipe that differ; ``model.pretrained: frames`` is `teach_by_frames`.
+        small: keys that differ at small scale, from `AblationTable.small`; null: not there.
         fold: that is held out.
         of: names of rows whose networks are averaged instead of training one.
         flips: mirrored copies of a test volume that are averaged.
@@ -55,7 +56,7 @@ class Row:
     name: str
     recipe: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
-    small: dict[str, Any] = field(default_factory=dict)
+    small: dict[str, Any] | None = field(default_factory=dict)
     fold: int = 0
     of: tuple[str, ...] = ()
     flips: int = 1
@@ -122,6 +123,11 @@ class AblationTable:
         """Rows that have networks of their own."""
         return tuple(row for row in self.rows if not row.of)
 
+    def at(self, scale: Scale) -> AblationTable:
+        """The rows that there are at a scale."""
+        rows = [row for row in self.rows if scale == "paper" or row.small is not None]
+        return dataclasses.replace(self, rows=tuple(rows))
+
     def recipe(
         self, row: Row, scale: Scale, overrides: Iterable[str] = (), *, phantom: bool = False
     ) -> Recipe:
@@ -137,6 +143,7 @@ class AblationTable:
         if scale == "paper":
             found = load_recipe(row.recipe, overrides, row.set)
         else:
+            assert row.small is not None
             keys = self.small.set | (self.small.phantom if phantom else {}) | row.small
             found = load_recipe(self.small.recipe, overrides, keys)
         if not isinstance(found, Recipe):

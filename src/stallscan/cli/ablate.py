@@ -31,6 +31,7 @@ def ablate(
     labels: Path | None = None,
     metadata: Path | None = None,
     job: int | None = None,
+    imagenet: Path | None = None,
     workers: int = 2,
     device: str = "auto",
     dry_run: bool = False,
@@ -51,12 +52,13 @@ def ablate(
         labels: Table of labels, filename and stalled; train_labels.csv of a data set by default.
         metadata: Table of projects and crowd scores; train_metadata.csv of a data set by default.
         job: Do this run alone, from 0, and leave the others to other machines.
+        imagenet: File of ImageNet weights, in place of fetching them.
         workers: Processes that make samples.
         device: Lightning accelerator: auto, cpu, gpu.
         dry_run: List the runs and what they cost, and stop.
         overwrite: Start anew over an existing folder.
     """
-    chosen = load_table(table)
+    chosen = load_table(table).at(scale)
     words = [word for given in set_ for word in given]
     is_phantom = data == "phantom"
     try:
@@ -65,7 +67,9 @@ def ablate(
         raise OptionError(
             f"training needs {error.name}; install it with `pip install 'stallscan[train]'`"
         ) from error
-    jobs = plan(chosen, scale=scale, seeds=seeds, overrides=words, phantom=is_phantom)
+    jobs = plan(
+        chosen, scale=scale, seeds=seeds, overrides=words, phantom=is_phantom, imagenet=imagenet
+    )
     if dry_run:
         _progress.say(describe(jobs))
         return 0
