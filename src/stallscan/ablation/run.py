@@ -90,16 +90,17 @@ def _with_file(recipe: Recipe, imagenet: Path | None) -> Recipe:
 
 def describe(jobs: list[Job]) -> str:
     """A line for each run: its number, folder, network, input, samples and cost."""
-    lines = []
+    lines, gmacs = [], dict[str, float]()
     for number, job in enumerate(jobs):
-        recipe = job.recipe
-        model, size = empty_network(recipe), typical_size(recipe)
+        recipe, size = job.recipe, typical_size(job.recipe)
+        if job.row.name not in gmacs:
+            gmacs[job.row.name] = cost(empty_network(recipe), size).macs / 1e9
         samples = (
             recipe.stop.max_epochs * recipe.sampler.batches_per_epoch * recipe.sampler.batch_size
         )
         lines.append(
             f"job {number:>2}  {job.path}: {recipe.must_model.architecture} at "
-            f"{'×'.join(map(str, size))}, {cost(model, size).macs / 1e9:.2f} GMAC, at most "
+            f"{'×'.join(map(str, size))}, {gmacs[job.row.name]:.2f} GMAC, at most "
             f"{samples:,} samples"
         )
     return "\n".join(lines)

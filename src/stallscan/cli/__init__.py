@@ -34,8 +34,7 @@ usage: stallscan VERB [OPTIONS]
 {chr(10).join(f"  {verb:<11} {summary}" for verb, summary in VERBS.items())}
 
 `stallscan VERB --help` lists a verb's options. With every verb:
-  -v, --verbose   say more
-  -q, --quiet     errors only, no progress bar
+  -v, --verbose   say more; -q, --quiet: errors only, no progress bar
   --version       print the version
 
 The same command again resumes an unfinished output, and leaves a finished one
