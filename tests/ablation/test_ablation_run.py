@@ -114,10 +114,10 @@ def test_a_matrix(tmp_path: Path) -> None:
     assert (out / "table.png").stat().st_size > 10_000
 
     apart = tmp_path / "apart"
-    for number in (3, 0, 2, 1):
-        run(apart, only=number)
-    again = pd.read_csv(apart / "table.csv").drop(columns="seconds")
-    assert again.equals(pd.read_csv(out / "table.csv").drop(columns="seconds"))
+    for number in (1, 0):
+        run(apart, jobs=jobs(1), only=number)
+    first = runs[runs["seed"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv(apart / "runs.csv"), first)
     with pytest.raises(OptionError, match=r"--job is 4, allowed are 0 to 3: plain/seed0"):
         run(apart, only=4)
 

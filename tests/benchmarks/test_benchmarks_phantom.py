@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import importlib
+import io
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -17,13 +21,17 @@ from scipy.ndimage import gaussian_filter1d
 from stallscan.types import UInt8Array
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-ONE = ("--workers", 1)
+HERE = ("--workers", 0)
 """Instead of two: starting a process takes longer than the little that it does here."""
 
 
 def run(script: str, *arguments: object) -> str:
-    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    """What it prints; as from the command line, but in this process."""
+    printed = io.StringIO()
+    argv = [script, *map(str, arguments)]
+    with mock.patch.object(sys, "argv", argv), contextlib.redirect_stdout(printed):
+        importlib.import_module(Path(script).stem).main()
+    return printed.getvalue()
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -52,7 +60,7 @@ def test_speed(tmp_path: Path) -> None:
 
 
 def test_shortcuts(tmp_path: Path) -> None:
-    printed = run("phantom_audit.py", "shortcuts", "--n", 12, *ONE, "--results", tmp_path)
+    printed = run("phantom_audit.py", "shortcuts", "--n", 12, "--workers", 1, "--results", tmp_path)
     assert "12 ROIs, 6 stalled" in printed
     rows = rows_of(tmp_path / "phantom-shortcuts-clogloss-cpu.csv")
     assert [row["feature"] for row in rows] == [
@@ -63,14 +71,14 @@ def test_shortcuts(tmp_path: Path) -> None:
 
 def test_persistence(tmp_path: Path) -> None:
     preset = ("--preset", "clean")
-    run("phantom_audit.py", "persistence", "--n", 10, *preset, *ONE, "--results", tmp_path)
+    run("phantom_audit.py", "persistence", "--n", 10, *preset, *HERE, "--results", tmp_path)
     first, *rows = rows_of(tmp_path / "phantom-persistence-clean-cpu.csv")
     assert (first["what"], first["n"]) == ("AUC", "10")
     assert {row["what"]: row["n"] for row in rows[:2]} == {"flowing": "7", "stalled": "3"}
 
 
 def test_two_ways(tmp_path: Path) -> None:
-    arguments = ("--n", 5, "--preset", "clean", "--results", tmp_path)
+    arguments = ("--n", 5, "--preset", "clean", *HERE, "--results", tmp_path)
     assert "5 direct ROIs (0), 5 out of videos (1)" in run(
         "phantom_audit.py", "two-ways", *arguments
     )
@@ -79,7 +87,7 @@ def test_two_ways(tmp_path: Path) -> None:
 
 
 def test_real(real_like: Path, tmp_path: Path) -> None:
-    arguments = ("--n", 1, "--n-truths", 10, "--preset", "clean", *ONE)
+    arguments = ("--n", 1, "--n-truths", 10, "--preset", "clean", *HERE)
     run("phantom_audit.py", "real", *arguments, "--results", tmp_path, "--data", real_like)
     pictures = {
         row["statistic"]: row for row in rows_of(tmp_path / "phantom-real-pictures-cpu.csv")
