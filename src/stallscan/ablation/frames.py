@@ -85,7 +85,7 @@ def teach_by_frames(path: Path, recipe: Recipe, seed: int, lesson: FrameLesson =
         logits = model(torch.from_numpy(inputs[drawn]).float())[:, 0]
         loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(targets[drawn]))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
     model.eval()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from stallscan.data.extract import ExtractOptions, extract_to_store
 from stallscan.data.source import open_source
@@ -21,7 +21,7 @@ from stallscan.simulate.settings import PRESETS
 from stallscan.training.phantom_shelf import Shelf
 from stallscan.types import Label
 
-Region = str
+Region = Literal["outline", "full"]
 """outline, or full for whole frames."""
 
 PHANTOM_SEED = 2**31 + 11
@@ -123,7 +123,7 @@ class TestVideos:
         path = self.data
         if not is_store(path):
             path = self.work_dir / f"test-{region}.lmdb"
-            regions = RoiOptions(roi=region)  # type: ignore[arg-type]
+            regions = RoiOptions(roi=region)
             extract_to_store([self.data], path, ExtractOptions(), regions, workers=self.workers)
         store, labels = RoiStore(path), self.labels
         for name in store.names:
