@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
+from drawn_vessels import DrawnVessels
 from noise_set import Noise
 from stallscan.ablation.run import Job, describe, plan, run_jobs
 from stallscan.ablation.table import AblationTable, Published, Row, Small
 from stallscan.errors import OptionError
-from stallscan.roi.volume import Volume
 from stallscan.training import TrainOptions, engine, history
-from stallscan.types import Box
 
 OPTIONS = TrainOptions(workers=0, device="cpu")
 SMALL = Small(
@@ -36,26 +34,6 @@ TABLE = AblationTable(
 )
 
 
-class Drawn:
-    """Test vessels of noise, the stalled ones brighter."""
-
-    def identity(self) -> dict[str, Any]:
-        return {"test": "drawn"}
-
-    @property
-    def labels(self) -> dict[str, int]:
-        return {f"t{number}": number % 2 for number in range(12)}
-
-    def volumes(self, region: str) -> Iterator[tuple[str, Volume]]:
-        assert region == "outline"
-        for number, (name, label) in enumerate(self.labels.items()):
-            rng = np.random.default_rng(number)
-            array = rng.integers(0, 150 + 100 * label, (16, 32, 32, 1)).astype(np.uint8)
-            full = np.ones((32, 32), bool)
-            box = Box(0, 0, 0, 16, 32, 32)
-            yield name, Volume(array=array, mask=full, line=~full, box=box, source=name)
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "draw_curves", lambda *_: None)
@@ -70,7 +48,7 @@ def run(out: Path, **more: Any) -> list[str]:
     said: list[str] = []
     planned = more.pop("jobs", jobs())
     run_jobs(
-        out, TABLE, planned, source=Noise(), test=more.pop("test", Drawn()), options=OPTIONS,
+        out, TABLE, planned, source=Noise(), test=more.pop("test", DrawnVessels()), options=OPTIONS,
         progress=False, tell=said.append, **more,
     )  # fmt: skip
     return said

@@ -39,7 +39,8 @@ def to_markdown(table: AblationTable, results: pd.DataFrame) -> str:
     lines += [
         "",
         "Means over seeds; in brackets 95 % of their bootstrap over vessels. MCC: in validation at "
-        "the best threshold, in the test at that one. s: training, of one seed.",
+        "the best threshold, in the test at that one. s: training of one seed, epochs times the "
+        "median epoch.",
         "",
     ]
     return "\n".join(lines)

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+from filelock import FileLock
 
 from stallscan.ablation.frames import teach_by_frames
 from stallscan.ablation.results import answers_name, write_results
 from stallscan.ablation.table import AblationTable, Row, Scale
-from stallscan.ablation.test_set import TestSet
+from stallscan.ablation.test_set import TestSet, ask
 from stallscan.errors import OptionError
 from stallscan.inference.predictor import load_predictor
+from stallscan.manifest import State, open_output
 from stallscan.models.cost import cost
 from stallscan.training.network import empty_network, typical_size
 from stallscan.training.options import TrainOptions
-from stallscan.training.phantom_data import Phantom
 from stallscan.training.predictions import write_table
 from stallscan.training.recipe import Recipe
 from stallscan.training.run import DataSource, train
@@ -117,6 +117,7 @@ def run_jobs(
     only: int | None = None,
     progress: bool = True,
     tell: Callable[[str], None] = lambda _: None,
+    asked: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Train and test; after each run the table of what there is so far is written.
 
@@ -130,6 +131,11 @@ def run_jobs(
         only: this run alone, by its number.
         progress: show a bar for each run.
         tell: takes a line for each run, with what is left.
+        asked: called with the test's vessels done and all, for each run.
+
+    Raises:
+        OptionError: no such run.
+        OutputConflictError: a folder belongs to another run, or was tested on another set.
     """
     if only is not None and not 0 <= only < len(jobs):
         raise OptionError(
@@ -144,10 +150,13 @@ def run_jobs(
         tell(f"run {number + 1} of {len(jobs)}: {job.path}{_eta(seconds, left)}")
         began = time.monotonic()
         was_done = (out / job.path / "model.json").exists()
-        _run(out, table, job, source=source, test=test, options=options, progress=progress)
+        _run(out, job, source=source, options=options, progress=progress)
+        if test is not None:
+            _test(out / job.path, table, job, test, asked)
         if not was_done:
             seconds.append(time.monotonic() - began)
-        write_results(out, table, jobs)
+        with FileLock(out / "table.lock"):  # other machines may be done as well
+            write_results(out, table, jobs)
 
 
 def _eta(seconds: list[float], left: int) -> str:
@@ -158,38 +167,38 @@ def _eta(seconds: list[float], left: int) -> str:
 
 
 def _run(
-    out: Path,
-    table: AblationTable,
-    job: Job,
-    *,
-    source: DataSource,
-    test: TestSet | None,
-    options: TrainOptions,
-    progress: bool,
+    out: Path, job: Job, *, source: DataSource, options: TrainOptions, progress: bool
 ) -> None:
-    run_dir = out / job.path
-    recipe = _with_first_weights(out, job)
-    full = recipe.data.region == "full"
     # Whole frames are stored as small as the row's network sees them.
-    shared = source.sharing(out / job.row.folder if full else out)
-    if isinstance(shared, Phantom):
-        shared = Phantom(shelf_dir=options.phantoms or out / "phantoms")
+    is_full = job.recipe.data.region == "full"
+    shared = source.sharing(out / job.row.folder if is_full else out)
     train(
-        run_dir,
-        recipe,
-        TrainOptions(
-            seed=job.seed, workers=options.workers, device=options.device, devices=options.devices
-        ),
+        out / job.path,
+        _with_first_weights(out, job),
+        dataclasses.replace(options, seed=job.seed),
         source=shared.of_fold(job.row.fold),
         progress=progress,
     )
-    if test is None:
-        return
+
+
+def _test(
+    run_dir: Path,
+    table: AblationTable,
+    job: Job,
+    test: TestSet,
+    asked: Callable[[int, int], None],
+) -> None:
+    """Ask with all the flips that a row wants of this run."""
     wanted = {job.row.flips} | {row.flips for row in table.rows if job.row.name in row.of}
     for flips in sorted(wanted):
         path = run_dir / answers_name(flips)
-        if not path.exists():
-            write_table(_answers(run_dir, test, flips, job.recipe), path)
+        with open_output(
+            path, command="ablate", options=test.identity(), folder=False
+        ) as manifest:
+            if manifest.state is not State.COMPLETE:
+                predictor = load_predictor(run_dir, flips=flips)
+                write_table(ask(predictor, test, job.recipe.data.region, asked), path)
+                manifest.complete(exit_code=0)
 
 
 def _with_first_weights(out: Path, job: Job) -> Recipe:
@@ -198,17 +207,8 @@ def _with_first_weights(out: Path, job: Job) -> Recipe:
     if recipe.must_model.pretrained != FRAMES:
         return recipe
     path = out / FRAMES / f"{recipe.must_model.architecture}-seed{job.seed}.safetensors"
-    teach_by_frames(path, recipe, job.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # rows of one seed begin with the same weights
+        teach_by_frames(path, recipe, job.seed)
     model = dataclasses.replace(recipe.must_model, pretrained=str(path))
     return dataclasses.replace(recipe, model=model)
-
-
-def _answers(run_dir: Path, test: TestSet, flips: int, recipe: Recipe) -> pd.DataFrame:
-    """filename, label, probability of all that have a ROI."""
-    predictor = load_predictor(run_dir, flips=flips)
-    labels = test.labels
-    rows = [
-        {"filename": name, "label": labels[name], "probability": predictor(volume).probability}
-        for name, volume in test.volumes(recipe.data.region)
-    ]
-    return pd.DataFrame(rows)

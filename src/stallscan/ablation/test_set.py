@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import pandas as pd
+
 from stallscan.data.extract import ExtractOptions, extract_to_store
 from stallscan.data.source import open_source
 from stallscan.data.tables import read_labels
 from stallscan.errors import OptionError
+from stallscan.inference.predictor import Predictor
 from stallscan.roi.options import RoiOptions
 from stallscan.roi.region import whole_frame
 from stallscan.roi.volume import Volume
@@ -43,6 +46,30 @@ class TestSet(Protocol):
 
     def volumes(self, region: Region) -> Iterator[tuple[str, Volume]]:
         """Name and ROI of each that has one."""
+
+
+def ask(
+    predictor: Predictor,
+    test: TestSet,
+    region: Region = "outline",
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> pd.DataFrame:
+    """filename, label, probability of all that have a ROI.
+
+    Args:
+        predictor: who is asked.
+        test: about which vessels.
+        region: what of them is seen.
+        progress: called with the vessels done and all.
+    """
+    labels = test.labels
+    rows = []
+    for name, volume in test.volumes(region):
+        probability = predictor(volume).probability
+        rows.append({"filename": name, "label": labels[name], "probability": probability})
+        progress(len(rows), len(labels))
+    progress(len(labels), len(labels))
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from stallscan.errors import OptionError
 from stallscan.manifest import State, open_output
 from stallscan.models.ensemble import EnsembleCard, Member, write_ensemble
 from stallscan.training.options import TrainOptions
-from stallscan.training.phantom_data import Phantom
+from stallscan.training.phantom_data import SHELF, Phantom
 from stallscan.training.predictions import scores, write_table
 from stallscan.training.recipe import Cyclic, EnsembleRecipe, Recipe
 from stallscan.training.recipe_files import load_recipe
@@ -159,7 +159,7 @@ def train_all(
         **_starts(jobs, options),
     }
     extracted = {ROIS, f"{ROIS}.csv", f"{ROIS}.run.json"}
-    holds = extracted | {Path(one.path).parts[0] for one in jobs}
+    holds = extracted | {SHELF} | {Path(one.path).parts[0] for one in jobs}
     with open_output(
         out, command="train", options=identity, overwrite=overwrite, holds=holds
     ) as manifest:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from stallscan.augment.evaluation import to_grey
 from stallscan.errors import OptionError
 from stallscan.roi.region import whole_frame
+from stallscan.roi.resize import resize
 from stallscan.roi.volume import Volume
 from stallscan.simulate.phantom import phantom_clip, phantom_roi
 from stallscan.simulate.settings import PRESETS
@@ -58,8 +59,8 @@ class Phantom:
         return Phantom(fold, self.shelf_dir)
 
     def sharing(self, folder: Path) -> Phantom:
-        """The same: nothing is extracted that runs could share."""
-        return self
+        """The same for several runs, whose scenes that come again are kept in one place."""
+        return Phantom(self.fold, self.shelf_dir or folder / SHELF)
 
     def identity(self) -> dict[str, Any]:
         """The seed and the recipe decide everything else."""
@@ -107,6 +108,8 @@ class PhantomRois(Dataset[Sample]):
         self.seed = seed
         self.fold = fold
         self.whole_frames = recipe.data.region == "full"
+        depth, height, width = recipe.must_input.size
+        self.frame_size = None if depth is None else (depth, height, width)
         self.scenes = recipe.data.scenes
         self.shelf = shelf
         self.prepare = Preparation(recipe)
@@ -144,7 +147,9 @@ class PhantomRois(Dataset[Sample]):
 
         assert self.shelf is not None
         is_colour = self.prepare.preprocessing.is_colour
-        words = ("frame" if self.whole_frames else "roi", "colour" if is_colour else "grey")
+        words = ("roi", "colour" if is_colour else "grey")
+        if self.whole_frames:
+            words = ("frame", *(self.frame_size or ()), words[1])
         name = "-".join(map(str, (preset, *where, label.word, *words)))
         return self.shelf.take(name, render)
 
@@ -153,7 +158,9 @@ class PhantomRois(Dataset[Sample]):
         if not self.whole_frames:
             return phantom_roi(where, label, settings)[0]
         clip, _ = phantom_clip(where, label, settings)
-        return whole_frame(clip).crop(clip)
+        frames, size = whole_frame(clip).crop(clip), self.frame_size
+        # Whole frames are large: what the network will never see is not kept.
+        return frames if size is None else resize(frames, size)
 
 
 def validation_keys(recipe: Recipe) -> list[SampleKey]:
