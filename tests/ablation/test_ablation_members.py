@@ -113,9 +113,7 @@ def test_subsets_are_chosen_on_one_half_and_judged_on_the_other(tmp_path: Path) 
     examine(out, folder, test=VESSELS)
     subsets = pd.read_csv(out / "subsets.csv").set_index("size")
     assert subsets.index.tolist() == [1, 2, 3, 4]
-    first, second = train_test_split(
-        np.arange(40), test_size=0.5, stratify=LABELS, random_state=0
-    )
+    first, second = train_test_split(np.arange(40), test_size=0.5, stratify=LABELS, random_state=0)
     files = [out / "answers" / f"{name.replace('/', '-')}-flips2.csv" for name in WEIGHTS]
     each = np.stack([pd.read_csv(path)["probability"] for path in files])
     weights = np.array(list(WEIGHTS.values()))
@@ -140,9 +138,7 @@ def test_subsets_are_chosen_on_one_half_and_judged_on_the_other(tmp_path: Path) 
     assert (out / "members.png").stat().st_size > 10_000
 
 
-def test_answers_are_not_asked_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_are_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = ensemble(tmp_path / "four"), tmp_path / "out"
     told: list[str] = []
     before = examine(out, folder, test=VESSELS, tell=told.append)

@@ -6,6 +6,7 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,10 +19,12 @@ from stallscan.augment import Preprocessing, preprocess, preset
 from stallscan.augment.evaluation import to_grey
 from stallscan.errors import OptionError
 from stallscan.roi.region import whole_frame
+from stallscan.roi.resize import resize
 from stallscan.simulate import PRESETS, phantom_clip, phantom_roi
 from stallscan.training import Phantom, Recipe, load_recipe
 from stallscan.training.device_augment import RawBatch, RawSample
 from stallscan.training.phantom_data import NATURAL_SHARE, PhantomRois, validation_keys
+from stallscan.training.phantom_shelf import Shelf
 from stallscan.training.samples import (
     TRAIN_STREAM,
     VALIDATION_STREAM,
@@ -256,13 +259,18 @@ def test_for_the_device_a_worker_reads_and_draws_only() -> None:
     assert isinstance(dataset[SampleKey(VALIDATION_STREAM, 0, 0, Label.FLOWING)].input, Tensor)
 
 
-def test_whole_frames() -> None:
+def test_whole_frames(tmp_path: Path) -> None:
+    """At the network's size, from a shelf as well."""
     recipe = recipe_of("data.region=full", "augmentation=null")
     where = (9, TRAIN_STREAM, 0, 1)
     clip, _ = phantom_clip(where, Label.STALLED, PRESETS["hard"])
-    expected = preprocess(whole_frame(clip).crop(clip), SMALL)
-    found = input_of(PhantomRois(9, recipe), SampleKey(*where[1:], Label.STALLED))
-    np.testing.assert_array_equal(found.numpy(), expected)
+    expected = preprocess(resize(whole_frame(clip).crop(clip), (8, 16, 16)), SMALL)
+    dataset = PhantomRois(9, recipe, shelf=Shelf(tmp_path))
+    for _ in range(2):
+        found = input_of(dataset, SampleKey(*where[1:], Label.STALLED))
+        np.testing.assert_array_equal(found.numpy(), expected)
+    (kept,) = tmp_path.iterdir()
+    assert "-frame-8-16-16-" in kept.name
 
 
 def test_validation_is_never_augmented() -> None:

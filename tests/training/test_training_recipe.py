@@ -67,16 +67,18 @@ def test_the_second_place() -> None:
     assert recipe.sampler.batch_size == 1  # no video is padded to its neighbours
 
 
-def test_the_ensemble_has_eighteen_members() -> None:
+@pytest.mark.parametrize(("n_members", "n_backbones"), [(18, 4), (6, 3)])
+def test_an_ensemble_has_as_many_members_as_it_says(n_members: int, n_backbones: int) -> None:
     from stallscan.training.jobs import plan_jobs
 
-    recipe = load_recipe("ensemble-18")
+    recipe = load_recipe(f"ensemble-{n_members}")
     assert isinstance(recipe, EnsembleRecipe)
-    assert len(plan_jobs(recipe)) == 18
-    assert len({job.recipe.must_model.architecture for job in plan_jobs(recipe)}) == 4
+    jobs = plan_jobs(recipe)
+    assert len(jobs) == n_members
+    assert len({job.recipe.must_model.architecture for job in jobs}) == n_backbones
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "ensemble-18"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("ensemble-")])
 def test_a_recipe_in_the_box_names_what_there_is(name: str) -> None:
     recipe = recipe_of(name)
     assert {*recipe.data.phantoms, recipe.validation.phantom} <= set(PRESETS)

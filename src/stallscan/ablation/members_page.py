@@ -142,4 +142,8 @@ def _cell(row: pd.Series[Any], key: str, *, sign: bool = False) -> str:
         return "–"
     form = "{:+.3f}" if sign else "{:.3f}"
     low, high = (form.format(row[f"{key}_{end}"]) for end in ("low", "high"))
-    return f"{form.format(row[key])} ({low} to {high})" if sign else f"{form.format(row[key])} ({low}–{high})"
+    return (
+        f"{form.format(row[key])} ({low} to {high})"
+        if sign
+        else f"{form.format(row[key])} ({low}–{high})"
+    )

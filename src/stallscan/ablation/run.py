@@ -166,9 +166,7 @@ def _eta(seconds: list[float], left: int) -> str:
     return f", {minutes / 60:.1f} h left" if minutes > 90 else f", {minutes:.0f} min left"
 
 
-def _run(
-    out: Path, job: Job, *, source: DataSource, options: TrainOptions, progress: bool
-) -> None:
+def _run(out: Path, job: Job, *, source: DataSource, options: TrainOptions, progress: bool) -> None:
     # Whole frames are stored as small as the row's network sees them.
     is_full = job.recipe.data.region == "full"
     shared = source.sharing(out / job.row.folder if is_full else out)
@@ -192,9 +190,7 @@ def _test(
     wanted = {job.row.flips} | {row.flips for row in table.rows if job.row.name in row.of}
     for flips in sorted(wanted):
         path = run_dir / answers_name(flips)
-        with open_output(
-            path, command="ablate", options=test.identity(), folder=False
-        ) as manifest:
+        with open_output(path, command="ablate", options=test.identity(), folder=False) as manifest:
             if manifest.state is not State.COMPLETE:
                 predictor = load_predictor(run_dir, flips=flips)
                 write_table(ask(predictor, test, job.recipe.data.region, asked), path)

@@ -73,7 +73,7 @@ def ask(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestPhantoms:
+class PhantomVessels:
     """Phantoms of seeds of their own; 30 % are stalled.
 
     Attributes:
@@ -117,7 +117,7 @@ class TestPhantoms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestVideos:
+class VideoVessels:
     """Labelled videos, or a ROI store of them.
 
     Attributes:

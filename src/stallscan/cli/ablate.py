@@ -100,7 +100,7 @@ def ablate(
         _progress.say(describe(jobs))
         return 0
     out = _out(out)
-    options = TrainOptions(workers=workers, device=device)
+    options = TrainOptions(workers=workers, device=device, phantoms=out / SHELF)
     with _progress.progress_callback() as update:
         source = training_data(data, labels, metadata, options, update)
         if job is not None and data != PHANTOM and Path(data).is_dir():
@@ -158,8 +158,9 @@ def _out(out: Path | None) -> Path:
 def _examine(ensemble: Path, out: Path, asked_of: _TestSource, overwrite: bool) -> int:
     """Members of an ensemble."""
     from stallscan.ablation.members import examine
-    from stallscan.models.ensemble import sha256_of_model
+    from stallscan.models.ensemble import read_ensemble, sha256_of_model
 
+    read_ensemble(ensemble)  # anything else is refused before it is asked
     vessels = asked_of.open(out)
     if vessels is None:
         raise OptionError(f"{asked_of.data}: the members of {ensemble} cannot be asked without it")
@@ -189,14 +190,14 @@ class _TestSource:
 
     def open(self, out: Path) -> TestSet | None:
         """The vessels; None, and a line that says so, where there are none."""
-        from stallscan.ablation.test_set import TestPhantoms, TestVideos
+        from stallscan.ablation.test_set import PhantomVessels, VideoVessels
         from stallscan.data.dataset import find_table
 
         if self.data == PHANTOM:
             for name, given in (("test", self.test), ("test-labels", self.test_labels)):
                 if given is not None:
                     raise OptionError(f"--{name} is {given}, but the phantom has its own")
-            return TestPhantoms(n=self.n_test, shelf_dir=out / SHELF)
+            return PhantomVessels(n=self.n_test, shelf_dir=out / SHELF)
         folder = Path(self.data)
         is_set = folder.is_dir()
         test = self.test or (folder / "test" if is_set and (folder / "test").is_dir() else None)
@@ -207,4 +208,4 @@ class _TestSource:
         if test is None or table is None:
             missing, there = ("--test", table) if test is None else ("--test-labels", test)
             raise OptionError(f"{there}: {missing} is missing; the test is videos and their labels")
-        return TestVideos(data=test, table=table, work_dir=out, workers=self.workers)
+        return VideoVessels(data=test, table=table, work_dir=out, workers=self.workers)

@@ -59,6 +59,7 @@ class Shelf:
                 line=volume.line,
                 box=np.array(volume.box),
                 voxel_size_um=np.array(volume.voxel_size_um),
+                resized=np.array(volume.resized),
             )
             partial.replace(path)
         finally:
@@ -74,4 +75,5 @@ def _unpack(kept: np.lib.npyio.NpzFile) -> Volume:
         box=Box(*map(int, kept["box"])),
         source="phantom",
         voxel_size_um=(z, y, x),
+        resized="resized" in kept and bool(kept["resized"]),
     )
