@@ -31,7 +31,6 @@ def test_the_runs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["phantom", "--out", "x"], "needed is either --table or --ensemble"),
         (["phantom", "--table", "2", "--ensemble", "y", "--out", "x"], "needed is either"),
         (["phantom", "--table", "2", "--out", "x", "--test", "y"], "--test is y, but the phantom"),
-        (["phantom", "--ensemble", "y", "--out", "x"], "y/ensemble.json: cannot be read"),
         ([".", "--table", "2", "--out", "x", "--labels", "y", "--job", "0"], "needs a ROI store"),
         ([".", "--table", "2", "--out", "x", "--labels", "y", "--test", "z"], "--test-labels is"),
         (["no-such", "--table", "2", "--out", "x"], "no-such: no such store or folder"),
@@ -48,6 +47,15 @@ def test_usage(
     assert main(["ablate", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_what_is_no_ensemble(
+    tiny_model_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x"
+    assert main(["ablate", "phantom", "--ensemble", str(tiny_model_dir), "--out", str(out)]) == 3
+    assert "ensemble.json: cannot be read" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_members_of_an_ensemble(
