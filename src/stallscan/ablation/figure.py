@@ -42,6 +42,8 @@ def draw(path: Path, table: AblationTable, results: pd.DataFrame, runs: pd.DataF
         ):
             _draw_measure(axes, results, runs, key, color, offset, word)
         for key in papers:
+            if results[key].isna().all():
+                continue
             axes.plot(
                 results[key], range(n), _MARKERS[key], ms=6, mfc="none", mec="#1f2933",
                 label=_WORDS[key],

@@ -167,7 +167,9 @@ def _examine(ensemble: Path, out: Path, asked_of: _TestSource, overwrite: bool) 
     identity = {"ensemble": sha256_of_model(ensemble), "test": vessels.identity()}
     with (
         _progress.progress_callback() as update,
-        open_output(out, command="ablate", options=identity, overwrite=overwrite) as manifest,
+        open_output(
+            out, command="ablate", options=identity, overwrite=overwrite, holds={SHELF}
+        ) as manifest,
     ):
         if manifest.state is State.COMPLETE:
             _progress.say(f"{out}: complete since {manifest.record['finished']}")
