@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from stallscan.models import footprint
 from stallscan.training import history
 
 
@@ -17,5 +18,6 @@ def quick_runs() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "draw_curves", lambda *_: None)
+        patch.setattr(footprint, "estimate_memory", lambda *_, **__: 1)
         yield
     torch.set_num_threads(before)
