@@ -97,7 +97,8 @@ def draw_members(
     for flips, color, offset in zip(kinds, (FLOWING, STALLED), (-0.14, 0.14), strict=False):
         _dots(panels[0], table, f"flips{flips}_auc", color, offset, _flips(flips).strip(", "))
     panels[0].set_title("AUC alone, and of all")
-    panels[0].legend(loc="best")
+    # Below, for dots and intervals may lie anywhere.
+    panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     _dots(panels[1], table.iloc[:-1], "without_auc", _INK, 0.0, "")
     panels[1].axvline(0, color=_INK, lw=1)
     panels[1].set_title("AUC without it, less that of all")
@@ -117,7 +118,7 @@ def draw_members(
             panels[2].plot(subsets["size"], subsets[key], "o-", color=color, label=label)
         panels[2].set_xlabel("members")
         panels[2].set_xticks(subsets["size"])
-        panels[2].legend(loc="best")
+        panels[2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     partial = path.with_name(f".{path.name}")
     partial.write_bytes(png(figure))
     partial.replace(path)
