@@ -13,7 +13,10 @@ from stallscan.training import history
 
 @pytest.fixture(scope="module")
 def quick_runs() -> Iterator[None]:
-    """One thread, so that sums have one order; no figure, which takes longer than a tiny epoch."""
+    """One thread, so that sums have one order; no figure and no estimate of the memory.
+
+    Either takes longer than a tiny epoch, and has tests of its own.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:

@@ -53,6 +53,11 @@ def draw(path: Path, table: AblationTable, results: pd.DataFrame, runs: pd.DataF
         axes.set_ylim(n - 0.5, -0.5)
     handles, labels = panels[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG; a kill leaves the old one or the new one."""
     partial = path.with_name(f".{path.name}")
     partial.write_bytes(png(figure))
     partial.replace(path)

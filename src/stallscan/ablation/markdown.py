@@ -27,7 +27,7 @@ def to_markdown(table: AblationTable, results: pd.DataFrame) -> str:
     there = [key for key in (*_COLUMNS, *_PAPER) if results[key].notna().any()]
     words = _COLUMNS | _PAPER
     head = ["row", "seeds", *(words[key] for key in there), "s", "M parameters", "GMACs"]
-    lines = [f"# {table.title}", "", table.source, "", _line(head), _line(["---"] * len(head))]
+    lines = [f"# {table.title}", "", table.source, "", line(head), line(["---"] * len(head))]
     for _, row in results.iterrows():
         cells = [row["row"], str(row["seeds"]), *(_cell(row, key) for key in there)]
         cells += [
@@ -35,7 +35,7 @@ def to_markdown(table: AblationTable, results: pd.DataFrame) -> str:
             _number(row["parameters"] / 1e6, "{:.2f}"),
             _number(row["gmacs"], "{:.2f}"),
         ]
-        lines.append(_line(cells))
+        lines.append(line(cells))
     lines += [
         "",
         "Means over seeds; in brackets 95 % of their bootstrap over vessels. MCC: in validation at "
@@ -46,7 +46,8 @@ def to_markdown(table: AblationTable, results: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """A row of a table."""
     return f"| {' | '.join(cells)} |"
 
 

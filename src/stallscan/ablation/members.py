@@ -17,11 +17,12 @@ from scipy.stats import rankdata
 from sklearn.model_selection import train_test_split
 
 from stallscan.ablation.members_page import draw_members, members_markdown
+from stallscan.ablation.scoring import MEASURES, N_RESAMPLES, Measured, measures
 from stallscan.ablation.test_set import TestSet, ask
 from stallscan.errors import OptionError
 from stallscan.inference.member import load_members
 from stallscan.inference.predictor import Predictor
-from stallscan.metrics.bootstrap import bootstrap_weights, weighted_metrics
+from stallscan.metrics.bootstrap import bootstrap_weights
 from stallscan.models.calibration import Calibration
 from stallscan.models.card import read_card
 from stallscan.models.ensemble import EnsembleCard, flat_members, read_ensemble
@@ -37,8 +38,6 @@ MAX_SEARCHED = 20
 """Members of which all subsets are tried: a million."""
 
 ALL = "all"
-MEASURES = {"auc": "roc_auc", "mcc": "mcc"}
-N_RESAMPLES = 1000
 _EPSILON = 1e-6
 """Probabilities are written with six digits."""
 
@@ -69,14 +68,17 @@ class _Answers:
 
     def mean(self, of: Sequence[int]) -> NDArray[np.float64]:
         """As the ensemble averages, of some members."""
+        each, weights = self.each[list(of)], self.weights[list(of)]
         if self.card.combine == "logit":
-            logits = logit(np.clip(self.each[list(of)], _EPSILON, 1 - _EPSILON))
-            return _calibrated(
-                expit(np.average(logits, axis=0, weights=self.weights[list(of)])),
-                self.card.calibration,
-            )
-        means = np.average(self.each[list(of)], axis=0, weights=self.weights[list(of)])
-        return _calibrated(means, self.card.calibration)
+            logits = logit(np.clip(each, _EPSILON, 1 - _EPSILON))
+            mean = expit(np.average(logits, axis=0, weights=weights))
+        else:
+            mean = np.average(each, axis=0, weights=weights)
+        return _calibrated(mean, self.card.calibration)
+
+    def measures(self, of: Sequence[int], resamples: NDArray[np.float64]) -> Measured:
+        """Of the mean of some members, at the ensemble's threshold."""
+        return measures(self.labels, self.mean(of), self.card.threshold, resamples)
 
 
 def examine(
@@ -172,34 +174,23 @@ def _table(members: list[_Member], answers: dict[int, _Answers]) -> pd.DataFrame
     weights = bootstrap_weights(answers[1].labels, n_resamples=N_RESAMPLES)
     everyone = range(len(members))
     rows: list[dict[str, Any]] = [{"member": member.name} for member in members] + [{"member": ALL}]
-    for flips, given in answers.items():
-        threshold = given.card.threshold
+    for flips, given in answers.items():  # fewest first
         for place, member in enumerate(members):
             own = _calibrated(given.each[place], member.calibration)
-            _put(rows[place], f"flips{flips}", *_measure(given, own, member.threshold, weights))
-        _put(rows[-1], f"flips{flips}", *_measure(given, given.mean(everyone), threshold, weights))
-    given = answers[max(answers)]
-    value, draws = _measure(given, given.mean(everyone), given.card.threshold, weights)
+            found = measures(given.labels, own, member.threshold, weights)
+            _put(rows[place], f"flips{flips}", *found)
+        whole = given.measures(everyone, weights)
+        _put(rows[-1], f"flips{flips}", *whole)
     for place in everyone:
-        rest = given.mean([one for one in everyone if one != place])
-        other, other_draws = _measure(given, rest, given.card.threshold, weights)
-        gain = {key: other[key] - value[key] for key in MEASURES}
-        _put(rows[place], "without", gain, {k: other_draws[k] - draws[k] for k in MEASURES})
+        rest = given.measures([one for one in everyone if one != place], weights)
+        _put(rows[place], "without", *_gain(rest, whole))
     return pd.DataFrame(rows)
 
 
-def _measure(
-    given: _Answers,
-    probabilities: NDArray[np.float64],
-    threshold: float,
-    weights: NDArray[np.float64],
-) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
-    """AUC and MCC, and for each resample."""
-    calls = (probabilities >= threshold).astype(int)
-    rows = np.concatenate([np.ones((1, len(calls))), weights])
-    found = weighted_metrics(given.labels, probabilities, calls, rows)
-    columns = {key: found[name] for key, name in MEASURES.items()}
-    return {k: float(v[0]) for k, v in columns.items()}, {k: v[1:] for k, v in columns.items()}
+def _gain(one: Measured, other: Measured) -> Measured:
+    """By how much one is above another, resample by resample."""
+    values = {key: one[0][key] - other[0][key] for key in MEASURES}
+    return values, {key: one[1][key] - other[1][key] for key in MEASURES}
 
 
 def _put(
@@ -226,17 +217,14 @@ def _subsets(members: list[_Member], given: _Answers) -> pd.DataFrame | None:
         for half in (np.sort(chosen_on), np.sort(judged_on))
     )
     weights = bootstrap_weights(second.labels, n_resamples=N_RESAMPLES)
-    whole, whole_draws = _measure(
-        second, second.mean(range(len(members))), given.card.threshold, weights
-    )
+    whole = second.measures(range(len(members)), weights)
     rows = []
     for size in range(1, len(members) + 1):
         best, auc = _best(first, list(combinations(range(len(members)), size)))
-        value, draws = _measure(second, second.mean(best), given.card.threshold, weights)
+        found = second.measures(best, weights)
         row: dict[str, Any] = {"size": size, "chosen_auc": round(auc, 4)}
-        _put(row, "other", value, draws)
-        gain = {key: value[key] - whole[key] for key in MEASURES}
-        _put(row, "to_whole", gain, {key: draws[key] - whole_draws[key] for key in MEASURES})
+        _put(row, "other", *found)
+        _put(row, "to_whole", *_gain(found, whole))
         rows.append(row | {"members": " ".join(members[place].name for place in best)})
     table = pd.DataFrame(rows)
     least = table["chosen_auc"].iloc[-1] - TOLERANCE

@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stallscan.report.figures import FLOWING, STALLED, STYLE, png
+from stallscan.ablation.figure import save
+from stallscan.ablation.markdown import line
+from stallscan.report.figures import FLOWING, STALLED, STYLE
 
 _INK = "#1f2933"
 
@@ -36,12 +38,12 @@ def members_markdown(
     heads = [f"{m}{_flips(flips)}" for flips in kinds for m in ("AUC", "MCC")]
     keys = [f"flips{flips}_{m}" for flips in kinds for m in ("auc", "mcc")]
     heads += ["AUC without it", "MCC without it"]
-    lines = [f"# Ensemble {name}: what its members add", "", _line(["member", *heads])]
-    lines.append(_line(["---"] * (len(heads) + 1)))
+    lines = [f"# Ensemble {name}: what its members add", "", line(["member", *heads])]
+    lines.append(line(["---"] * (len(heads) + 1)))
     for _, row in table.iterrows():
         cells = [row["member"], *(_cell(row, key) for key in keys)]
         cells += [_cell(row, f"without_{measure}", sign=True) for measure in ("auc", "mcc")]
-        lines.append(_line(cells))
+        lines.append(line(cells))
     lines += [
         "",
         "In brackets 95 % of the bootstrap over vessels. A member alone is called by its own "
@@ -58,12 +60,12 @@ def members_markdown(
         f"Chosen by AUC on one half of the vessels, judged on the other. **{least['size']}** of "
         f"{subsets['size'].max()} are within {tolerance} of all: {least['members']}.",
         "",
-        _line(["members", "AUC, chosen by", "AUC, other half", "MCC, other half", "AUC to all"]),
-        _line(["---"] * 5),
+        line(["members", "AUC, chosen by", "AUC, other half", "MCC, other half", "AUC to all"]),
+        line(["---"] * 5),
     ]
     for _, row in subsets.iterrows():
         lines.append(
-            _line(
+            line(
                 [
                     f"{row['size']}: {row['members']}",
                     f"{row['chosen_auc']:.3f}",
@@ -119,9 +121,7 @@ def draw_members(
         panels[2].set_xlabel("members")
         panels[2].set_xticks(subsets["size"])
         panels[2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    partial = path.with_name(f".{path.name}")
-    partial.write_bytes(png(figure))
-    partial.replace(path)
+    save(figure, path)
 
 
 def _dots(axes: Axes, rows: pd.DataFrame, key: str, color: str, offset: float, label: str) -> None:
@@ -132,10 +132,6 @@ def _dots(axes: Axes, rows: pd.DataFrame, key: str, color: str, offset: float, l
 
 def _flips(flips: int) -> str:
     return ", no flips" if flips == 1 else f", {flips} flips"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _cell(row: pd.Series[Any], key: str, *, sign: bool = False) -> str:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from stallscan.ablation.figure import draw
 from stallscan.ablation.markdown import to_markdown
-from stallscan.metrics.bootstrap import bootstrap_weights, weighted_metrics
+from stallscan.ablation.scoring import MEASURES, N_RESAMPLES, Measured, measures
+from stallscan.metrics.bootstrap import bootstrap_weights
 from stallscan.models.checkpoint import load_checkpoint
 from stallscan.models.cost import cost
 from stallscan.training.predictions import write_table
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 RUNS, TABLE = "runs.csv", "table.csv"
 """A line for each run, and one for each row."""
-
-MEASURES = ("auc", "mcc")
-N_RESAMPLES = 1000
 
 
 def answers_name(flips: int) -> str:
@@ -120,11 +118,9 @@ class _Answers:
         threshold = float(np.mean([_card(path)["threshold"] for path in dirs]))
         return cls(tables[0].assign(probability=mean), threshold)
 
-    def measures(self, weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """AUC and MCC for each row of ``(r, n)`` weights."""
-        calls = self.probabilities >= self.threshold
-        found = weighted_metrics(self.labels, self.probabilities, calls.astype(int), weights)
-        return {"auc": found["roc_auc"], "mcc": found["mcc"]}
+    def measures(self, weights: NDArray[np.float64]) -> Measured:
+        """For each row of ``(r, n)`` weights as well."""
+        return measures(self.labels, self.probabilities, self.threshold, weights)
 
 
 def _means_and_draws(
@@ -138,9 +134,9 @@ def _means_and_draws(
     for one in answers:
         if weights is None or not same:
             weights = bootstrap_weights(one.labels, n_resamples=N_RESAMPLES, seed=rng)
-        as_they_are = one.measures(np.ones((1, len(one.labels))))
-        values.append({measure: float(found[0]) for measure, found in as_they_are.items()})
-        draws.append(one.measures(weights))
+        value, drawn = one.measures(weights)
+        values.append(value)
+        draws.append(drawn)
     means = {measure: np.mean([one[measure] for one in draws], axis=0) for measure in MEASURES}
     return values, means
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PHANTOM = "phantom"
 SHELF = "phantoms"
-"""Folder of phantoms that come again."""
+"""Folder of phantoms that come again, of the training and of the test."""
 
 HOLDS = {SHELF, "frames", "table.lock", "runs.csv", "table.csv", "table.md", "table.png"}
 """What runs by --job leave beside their folders."""
@@ -163,7 +163,7 @@ def _examine(ensemble: Path, out: Path, asked_of: _TestSource, overwrite: bool) 
     read_ensemble(ensemble)  # anything else is refused before it is asked
     vessels = asked_of.open(out)
     if vessels is None:
-        raise OptionError(f"{asked_of.data}: the members of {ensemble} cannot be asked without it")
+        raise OptionError(f"{asked_of.data}: has no test to ask the members of {ensemble} about")
     identity = {"ensemble": sha256_of_model(ensemble), "test": vessels.identity()}
     with (
         _progress.progress_callback() as update,
