@@ -27,6 +27,10 @@ class OutputConflictError(UsageError):
     """The output exists and belongs to another run, or another process is writing it."""
 
 
+class OutputHeldError(OutputConflictError):
+    """Another process is writing the output; it can be had when that one has ended."""
+
+
 class InputError(StallscanError):
     """Something that was read is missing, damaged or inconsistent."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from stallscan.errors import OptionError, OutputConflictError
+from stallscan.errors import OptionError, OutputConflictError, OutputHeldError
 
 
 class State(StrEnum):
@@ -82,7 +82,8 @@ def open_output(
         holds: names of outputs with records of their own that may lie in the folder already.
 
     Raises:
-        OutputConflictError: the output belongs to another run or is being written now.
+        OutputConflictError: the output belongs to another run.
+        OutputHeldError: it is being written now.
         OptionError: the output cannot be created.
     """
     record_path = out / "run.json" if folder else out.with_name(out.name + ".run.json")
@@ -121,7 +122,7 @@ def _locked(out: Path) -> Iterator[None]:
         path.touch()  # in an unwritable place FileLock would wait as if somebody held it
         lock.acquire()
     except Timeout as error:
-        raise OutputConflictError(
+        raise OutputHeldError(
             f"{out}: another stallscan process is writing this output; wait for it or choose "
             "another --out"
         ) from error

@@ -14,7 +14,8 @@ from drawn_vessels import DrawnVessels
 from noise_set import Noise
 from stallscan.ablation.run import Job, describe, plan, run_jobs
 from stallscan.ablation.table import AblationTable, Published, Row, Small
-from stallscan.errors import OptionError
+from stallscan.errors import OptionError, OutputHeldError
+from stallscan.manifest import open_output
 from stallscan.training import TrainOptions, engine, history
 
 OPTIONS = TrainOptions(workers=0, device="cpu")
@@ -110,3 +111,14 @@ def test_a_partial_table_and_none_for_the_test(tmp_path: Path) -> None:
     assert (tmp_path / "plain" / "seed0" / "weights.safetensors").stat().st_mtime_ns == before
     table = pd.read_csv(tmp_path / "table.csv").set_index("row")
     assert table["seeds"].tolist() == [1, 1, 1] and table["test_auc"].notna().all()
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(tmp_path: Path) -> None:
+    held = tmp_path / "plain" / "seed0"
+    with open_output(held, command="train", options={}):
+        said = run(tmp_path, jobs=jobs(1))
+        assert said[1] == "plain/seed0: another process is at it; left to that one"
+        with pytest.raises(OutputHeldError, match="another stallscan process is writing"):
+            run(tmp_path, jobs=jobs(1), only=0)
+    table = pd.read_csv(tmp_path / "table.csv").set_index("row")
+    assert table["seeds"].tolist() == [0, 1, 0]

@@ -32,6 +32,10 @@ def test_the_runs_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (["phantom", "--table", "2", "--ensemble", "y", "--out", "x"], "needed is either"),
         (["phantom", "--table", "2", "--out", "x", "--test", "y"], "--test is y, but the phantom"),
         ([".", "--table", "2", "--out", "x", "--labels", "y", "--job", "0"], "needs a ROI store"),
+        (
+            ["phantom", "--table", "2", "--out", "x", "--job", "0", "--test", "."],
+            "--job needs a ROI store",
+        ),
         ([".", "--table", "2", "--out", "x", "--labels", "y", "--test", "z"], "--test-labels is"),
         (["no-such", "--table", "2", "--out", "x"], "no-such: no such store or folder"),
     ],

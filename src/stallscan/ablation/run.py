@@ -14,7 +14,7 @@ from stallscan.ablation.frames import teach_by_frames
 from stallscan.ablation.results import answers_name, write_results
 from stallscan.ablation.table import AblationTable, Row, Scale
 from stallscan.ablation.test_set import TestSet, ask
-from stallscan.errors import OptionError
+from stallscan.errors import OptionError, OutputHeldError
 from stallscan.inference.predictor import load_predictor
 from stallscan.manifest import State, open_output
 from stallscan.models.cost import cost
@@ -118,8 +118,10 @@ def run_jobs(
     progress: bool = True,
     tell: Callable[[str], None] = lambda _: None,
     asked: Callable[[int, int], None] = lambda *_: None,
-) -> None:
+) -> list[str]:
     """Train and test; after each run the table of what there is so far is written.
+
+    A run that another process holds is left to it, unless it is the only one.
 
     Args:
         out: folder of all.
@@ -133,9 +135,13 @@ def run_jobs(
         tell: takes a line for each run, with what is left.
         asked: called with the test's vessels done and all, for each run.
 
+    Returns:
+        Paths of the runs that were left to other processes.
+
     Raises:
         OptionError: no such run.
         OutputConflictError: a folder belongs to another run, or was tested on another set.
+        OutputHeldError: another process is at the run ``only``.
     """
     if only is not None and not 0 <= only < len(jobs):
         raise OptionError(
@@ -143,6 +149,7 @@ def run_jobs(
             f"{', '.join(job.path for job in jobs)}"
         )
     seconds: list[float] = []
+    held: list[str] = []
     for number, job in enumerate(jobs):
         if only not in (None, number):
             continue
@@ -150,13 +157,21 @@ def run_jobs(
         tell(f"run {number + 1} of {len(jobs)}: {job.path}{_eta(seconds, left)}")
         began = time.monotonic()
         was_done = (out / job.path / "model.json").exists()
-        _run(out, job, source=source, options=options, progress=progress)
-        if test is not None:
-            _test(out / job.path, table, job, test, asked)
+        try:
+            _run(out, job, source=source, options=options, progress=progress)
+            if test is not None:
+                _test(out / job.path, table, job, test, asked)
+        except OutputHeldError:
+            if only is not None:
+                raise
+            tell(f"{job.path}: another process is at it; left to that one")
+            held.append(job.path)
+            continue
         if not was_done:
             seconds.append(time.monotonic() - began)
         with FileLock(out / "table.lock"):  # other machines may be done as well
             write_results(out, table, jobs)
+    return held
 
 
 def _eta(seconds: list[float], left: int) -> str:

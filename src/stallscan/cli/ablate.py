@@ -12,7 +12,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from stallscan.ablation.table import Scale, load_table
 from stallscan.cli import _progress
 from stallscan.cli._training_data import training_data
-from stallscan.errors import OptionError
+from stallscan.errors import OptionError, OutputHeldError
 from stallscan.manifest import State, open_output
 from stallscan.training.options import TrainOptions
 
@@ -103,15 +103,16 @@ def ablate(
     options = TrainOptions(workers=workers, device=device, phantoms=out / SHELF)
     with _progress.progress_callback() as update:
         source = training_data(data, labels, metadata, options, update)
-        if job is not None and data != PHANTOM and Path(data).is_dir():
+        folders = [place for place in (data, test) if place != PHANTOM and _is_folder(place)]
+        if job is not None and folders:
             raise OptionError(
-                f"{data}: --job needs a ROI store, which several machines can read at once; make "
-                "it with `stallscan extract`"
+                f"{folders[0]}: --job needs a ROI store, which several machines can read at once; "
+                "make it with `stallscan extract`"
             )
         vessels = asked_of.open(out)
 
-        def run() -> None:
-            run_jobs(
+        def run() -> list[str]:
+            return run_jobs(
                 out,
                 chosen,
                 jobs,
@@ -143,10 +144,19 @@ def ablate(
             if manifest.state is State.COMPLETE:
                 _progress.say(f"{out}: complete since {manifest.record['finished']}")
             else:
-                run()
+                held = run()
+                if held:
+                    raise OutputHeldError(
+                        f"{out}: the table lacks {', '.join(held)}, which other processes are "
+                        "at; when they are done, the same command completes it"
+                    )
                 manifest.complete(exit_code=0)
     _progress.say((out / "table.md").read_text(encoding="utf-8"))
     return 0
+
+
+def _is_folder(place: str | Path | None) -> bool:
+    return place is not None and Path(place).is_dir()
 
 
 def _out(out: Path | None) -> Path:
