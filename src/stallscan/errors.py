@@ -51,6 +51,10 @@ class DamagedVideoError(VideoError):
         self.damage = damage
 
 
+class FetchError(VideoError):
+    """An object in a bucket that is not there, may not be read, or could not be fetched."""
+
+
 class OutlineNotFoundError(InputError):
     """No drawn outline in any frame of a clip."""
 
@@ -65,6 +69,12 @@ class StoreError(InputError):
 
 class CheckpointError(InputError):
     """A checkpoint folder that is missing, damaged or does not fit."""
+
+
+class ClusterError(StallscanError):
+    """A cluster cannot be joined, or gave up; what is done is kept."""
+
+    exit_code = 1
 
 
 class TrainingError(StallscanError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -12,6 +13,9 @@ UInt8Array: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.integer[Any]]
+
+Location: TypeAlias = Path | str
+"""A path, or a URL."""
 
 AXES = ("z", "y", "x")
 """Order of every size, spacing and position; z is the frame axis: depth and time."""

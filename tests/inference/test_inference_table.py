@@ -31,7 +31,7 @@ ROWS = [
 
 def write(out: Path, rows: list[Row]) -> None:
     with PredictionsWriter(out, NAMES) as writer:
-        for row in rows[len(writer.rows) :]:
+        for row in rows[writer.n_rows :]:
             writer.append(row)
 
 
@@ -70,7 +70,7 @@ def test_a_kill_after_the_renaming_is_no_loss(tmp_path: Path) -> None:
     write(out, ROWS)
     before = out.read_bytes()
     with PredictionsWriter(out, NAMES) as writer:
-        assert len(writer.rows) == 3
+        assert writer.n_rows == 3
     assert out.read_bytes() == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -13,6 +14,7 @@ from tyro.constructors import (
 )
 
 from stallscan.types import Color, Size
+from stallscan.video.remote import is_url
 
 _TRIPLES: dict[Any, str] = {Size: "Z,Y,X", Color: "R,G,B"}
 
@@ -76,6 +78,20 @@ def _choice(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         instance_from_str=parse,
         is_instance=lambda value: value in allowed,
         str_from_instance=lambda value: [value],
+    )
+
+
+@REGISTRY.primitive_rule
+def _location(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """A path, or a URL, whose slashes a path would not keep."""
+    if info.type != Path | str:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PLACE",
+        instance_from_str=lambda words: words[0] if is_url(words[0]) else Path(words[0]),
+        is_instance=lambda value: isinstance(value, Path | str),
+        str_from_instance=lambda value: [str(value)],
     )
 
 

@@ -12,6 +12,7 @@ from stallscan.errors import OptionError
 from stallscan.explain.options import ExplainOptions
 from stallscan.manifest import State, open_output
 from stallscan.roi.options import RoiOptions
+from stallscan.types import Location
 
 _DEFAULTS = ExplainOptions()
 _REGIONS = RoiOptions()
@@ -19,7 +20,7 @@ _REGIONS = RoiOptions()
 
 def explain(
     videos: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="VIDEOS…", help_behavior_hint="(required)")
+        Positional[tuple[Location, ...]], arg(metavar="VIDEOS…", help_behavior_hint="(required)")
     ],
     out: Path,
     explanation: Annotated[ExplainOptions, arg(help="")] = _DEFAULTS,

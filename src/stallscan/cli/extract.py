@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from stallscan.cli._progress import progress_callback, say
 from stallscan.data.extract import ExtractOptions
 from stallscan.roi.options import RoiOptions
+from stallscan.types import Location
 
 _DEFAULTS = ExtractOptions()
 _REGIONS = RoiOptions()
@@ -18,7 +19,7 @@ _REGIONS = RoiOptions()
 
 def extract(
     data: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="DATA…", help_behavior_hint="(required)")
+        Positional[tuple[Location, ...]], arg(metavar="DATA…", help_behavior_hint="(required)")
     ],
     out: Path,
     extraction: ExtractOptions = _DEFAULTS,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from stallscan import __version__
 from stallscan.cli._progress import progress_bar, say
+from stallscan.data.cluster import ClusterOptions
 from stallscan.data.submission import check_submission_filenames, write_submission
 from stallscan.data.tables import STATUSES, read_predictions
 from stallscan.errors import OptionError
@@ -19,19 +25,32 @@ from stallscan.inference.table import PredictionsWriter
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.models.ensemble import sha256_of_model
 from stallscan.roi.options import RoiOptions
+from stallscan.types import Location
+from stallscan.video.remote import be_anonymous, refuse_url
+
+if TYPE_CHECKING:
+    from stallscan.data.source import RoiSource
+    from stallscan.inference.choose import Choice
+    from stallscan.inference.member import LoadedMember
+    from stallscan.models.card import ModelCard
+    from stallscan.models.ensemble import EnsembleCard
 
 _DEFAULTS = PredictOptions()
 _REGIONS = RoiOptions()
+_HERE = ClusterOptions()
 
 
 def predict(
     videos: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="VIDEOS…", help_behavior_hint="(required)")
+        Positional[tuple[Location, ...]], arg(metavar="VIDEOS…", help_behavior_hint="(required)")
     ],
     out: Path,
     prediction: Annotated[PredictOptions, arg(help="")] = _DEFAULTS,
     regions: Annotated[RoiOptions, arg(help="")] = _REGIONS,
+    cluster: Annotated[ClusterOptions, arg(help="")] = _HERE,
     model: Path | None = None,
+    parts: Location | None = None,
+    anonymous: bool = False,
     submission: Path | None = None,
     submission_format: Path | None = None,
     failed_as: Annotated[Literal[0, 1] | None, arg(metavar="N")] = None,
@@ -46,11 +65,14 @@ def predict(
     A row for each: probability, call, status (ok, flagged, failed), why. Exit code 3 if any failed.
 
     Args:
-        videos: Videos, folders of videos, or a ROI store.
+        videos: Videos, folders, s3:// prefixes, tables with filename and url; or a ROI store.
         out: The table to write (CSV).
         prediction: How to predict; its fields have texts of their own.
         regions: Where the regions come from; likewise.
+        cluster: Where to predict; likewise.
         model: Checkpoint or ensemble folder; or of those in the box: default, fast.
+        parts: With --cluster, folder or s3:// prefix of the rows in Parquet; OUT.parts by default.
+        anonymous: Sign no request to S3; so it is without AWS credentials, too.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
         failed_as: Call for failed ones there, 0 or 1; refused by default.
@@ -62,12 +84,9 @@ def predict(
     """
     # Late, for torch takes seconds to load and `--help` needs none of it.
     from stallscan.data.source import open_source
-    from stallscan.inference.batch import predict_all
-    from stallscan.inference.choose import choose
-    from stallscan.inference.engine import version_of
     from stallscan.inference.member import load_members
-    from stallscan.inference.plan import describe_choice, describe_run
-    from stallscan.inference.predictor import Predictor, require_bounds
+    from stallscan.inference.plan import describe_run
+    from stallscan.inference.predictor import require_bounds
     from stallscan.models.box import find_model
 
     if workers < 0:
@@ -81,6 +100,11 @@ def predict(
             f"--submission is {submission} and --submission-format is {submission_format}; a "
             "submission is checked against its format file, so give both or neither"
         )
+    refuse_url("--out", out)
+    if parts is not None and cluster.cluster is None:
+        raise OptionError(f"--parts is {parts} without --cluster; add --cluster ray")
+    if anonymous:
+        be_anonymous()
     source = open_source(videos, regions, split=split, limit=limit)
     names = source.names
     if submission_format is not None:
@@ -107,69 +131,38 @@ def predict(
         "flips": flips,
         "threshold": threshold,
         "stop_early": prediction.stop_early,
+        **({} if cluster.cluster is None else {"cluster": cluster.cluster}),
     }
+    job = _Job(
+        source=source,
+        members=members,
+        card=card,
+        model_dir=model_dir,
+        prediction=prediction,
+        flips=flips,
+        threshold=threshold,
+    )
     if dry_run:
-        choice = choose(prediction, members, flips=flips, n_vessels=len(names))
         for line in describe_run(
-            members, card, flips=flips, threshold=threshold, choice=choice, names=names
+            members, card, flips=flips, threshold=threshold, choice=job.choose(), names=names
         ):
             say(line)
         return 0
-    partial = out.with_name(out.name + ".partial")
+    partial, parts_dir = (out.with_name(out.name + suffix) for suffix in (".partial", ".parts"))
     with open_output(
         out,
         command="predict",
         options=identity,
         folder=False,
         overwrite=overwrite,
-        parts=(partial,),
+        parts=(partial, parts_dir),
     ) as run:
         if run.state is State.COMPLETE:
             say(f"{out}: complete since {run.record['finished']}; pass --overwrite to predict anew")
+        elif cluster.cluster is None:
+            _predict_here(job, out, run, workers)
         else:
-            began = time.perf_counter()
-            with PredictionsWriter(out, names) as writer:
-                n_done = len(writer.rows)
-                if "engine" not in run.record:  # a resumed run keeps that of its first start
-                    choice = choose(prediction, members, flips=flips, n_vessels=len(names))
-                    if choice.reason:
-                        say(describe_choice(choice))
-                    run.update(
-                        engine=choice.engine,
-                        engine_version=version_of(choice.engine),
-                        device=choice.device,
-                        batch=choice.batch,
-                    )
-                predictor = Predictor(
-                    members,
-                    card,
-                    flips=flips,
-                    threshold=threshold,
-                    stop_early=prediction.stop_early,
-                    engine=run.record["engine"],
-                    device=run.record["device"],
-                    precision=prediction.precision,
-                )
-                # Those of earlier starts count.
-                before = run.record.get("wall_s", 0.0)
-                asked = run.record.get("n_networks_asked", 0)
-                try:
-                    with progress_bar(len(names), initial=n_done) as bar:
-                        for row, n_asked in predict_all(
-                            source.items,
-                            source.load,
-                            predictor,
-                            workers=workers,
-                            batch=run.record["batch"],
-                            n_done=n_done,
-                        ):
-                            writer.append(row)
-                            asked += n_asked
-                            bar.update()
-                finally:
-                    wall_s = round(before + time.perf_counter() - began, 1)
-                    run.update(wall_s=wall_s, n_networks_asked=asked)
-            _complete(run, writer.rows)
+            _predict_on_cluster(job, out, run, cluster, parts or parts_dir, overwrite=overwrite)
         _report(out, run, threshold)
     if submission is not None and submission_format is not None:
         n_failed = write_submission(
@@ -180,14 +173,130 @@ def predict(
     return run.exit_code
 
 
-def _complete(run: Manifest, rows: list[dict[str, str]]) -> None:
-    counts = dict.fromkeys(STATUSES, 0)
-    for row in rows:
-        counts[row["status"]] += 1
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What is asked, and of whom."""
+
+    source: RoiSource
+    members: tuple[LoadedMember, ...]
+    card: ModelCard | EnsembleCard
+    model_dir: Path
+    prediction: PredictOptions
+    flips: int
+    threshold: float
+
+    def settle(self, run: Manifest, choose: Callable[[], Choice]) -> dict[str, Any]:
+        """Options of the predictor; a resumed run keeps the engine of its first start."""
+        from stallscan.inference.engine import version_of
+        from stallscan.inference.plan import describe_choice
+
+        if "engine" not in run.record:
+            choice = choose()
+            if choice.reason:
+                say(describe_choice(choice))
+            run.update(
+                engine=choice.engine,
+                engine_version=version_of(choice.engine),
+                device=choice.device,
+                batch=choice.batch,
+            )
+        return {
+            "flips": self.flips,
+            "threshold": self.threshold,
+            "stop_early": self.prediction.stop_early,
+            "engine": run.record["engine"],
+            "device": run.record["device"],
+            "precision": self.prediction.precision,
+        }
+
+    def choose(self) -> Choice:
+        """What is best on this machine."""
+        from stallscan.inference.choose import choose
+
+        return choose(
+            self.prediction, self.members, flips=self.flips, n_vessels=len(self.source.items)
+        )
+
+
+def _predict_here(job: _Job, out: Path, run: Manifest, workers: int) -> None:
+    from stallscan.inference.batch import predict_all
+    from stallscan.inference.predictor import Predictor
+
+    source = job.source
+    with PredictionsWriter(out, source.names) as writer:
+        n_done = writer.n_rows
+        predictor = Predictor(job.members, job.card, **job.settle(run, job.choose))
+        asked = run.record.get("n_networks_asked", 0)  # those of earlier starts count
+        with _timed(run), progress_bar(len(source.items), initial=n_done) as bar:
+            try:
+                for row, n_asked in predict_all(
+                    source.items,
+                    source.load,
+                    predictor,
+                    workers=workers,
+                    batch=run.record["batch"],
+                    n_done=n_done,
+                ):
+                    writer.append(row)
+                    asked += n_asked
+                    bar.update()
+            finally:
+                run.update(n_networks_asked=asked)
+    _complete(run, writer.counts)
+
+
+def _predict_on_cluster(
+    job: _Job,
+    out: Path,
+    run: Manifest,
+    cluster: ClusterOptions,
+    place: Location,
+    *,
+    overwrite: bool,
+) -> None:
+    from stallscan.data.cluster import connected
+    from stallscan.inference.cluster import Model, choose_on_cluster, n_actors, predict_on_cluster
+    from stallscan.inference.parts import Parts
+
+    source = job.source
+    identity = json.dumps(run.record["options"], sort_keys=True)
+    parts = Parts(place, identity, overwrite=overwrite and run.state is State.NEW)
+    is_done = parts.done(len(source.items))
+    with connected(cluster) as resources, _timed(run):
+        options = job.settle(run, lambda: choose_on_cluster(job.prediction, resources, job.choose))
+        with_gpus = run.record["device"] != "cpu"
+        n = n_actors(cluster, resources, with_gpus=with_gpus)
+        say(f"cluster: {resources.n_cpus} cores, {resources.n_gpus} GPUs; actors: {n}")
+        with progress_bar(len(is_done), initial=int(is_done.sum())) as bar:
+            predict_on_cluster(
+                source,
+                Model.of(job.model_dir, batch=run.record["batch"], **options),
+                parts,
+                is_done=is_done,
+                n_actors=n,
+                with_gpus=with_gpus,
+                progress=bar.update,
+            )
+    counts = parts.write_csv(out, source.names)
+    run.update(n_networks_asked=parts.n_networks(), parts=place)
+    _complete(run, counts)
+
+
+@contextmanager
+def _timed(run: Manifest) -> Iterator[None]:
+    """Record the seconds that it took, those of earlier starts included."""
+    began = time.perf_counter() - run.record.get("wall_s", 0.0)
+    try:
+        yield
+    finally:
+        run.update(wall_s=round(time.perf_counter() - began, 1))
+
+
+def _complete(run: Manifest, counts: Counter[str]) -> None:
     run.complete(
         exit_code=3 if counts["failed"] else 0,
-        counts=counts,
-        n_stalled=sum(row["stalled"] == "1" for row in rows),
+        counts={status: counts[status] for status in STATUSES},
+        n_stalled=counts["stalled"],
         version=__version__,
     )
 

@@ -164,6 +164,17 @@ def decode(summary: Summary, record: memoryview | None, source: str) -> Extracti
     )
 
 
+def decode_entry(filename: str, entry: bytes) -> Extraction:
+    """What `encode` made an entry of.
+
+    Raises:
+        ValueError: the entry is damaged or not understood.
+    """
+    summary, voxels = split(entry)
+    record = memoryview(voxels) if voxels else None
+    return decode(decode_summary(filename, memoryview(summary)), record, source=filename)
+
+
 def seal(content: bytes) -> bytes:
     """A record: checksum and content."""
     return _UINT32.pack(zlib.crc32(content)) + content

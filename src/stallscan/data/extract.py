@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stallscan import __version__
 from stallscan.data.map_files import map_files
@@ -21,7 +21,8 @@ from stallscan.data.videos import find_videos, fingerprint
 from stallscan.errors import OptionError
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.roi.options import RoiOptions
-from stallscan.types import IntArray, Size
+from stallscan.types import IntArray, Location, Size
+from stallscan.video.remote import base_name
 
 if TYPE_CHECKING:
     from stallscan.roi.extraction import Extraction
@@ -89,22 +90,23 @@ class Extractor:
         polygons = None if options.rois is None else read_rois(options.rois)
         return cls(options=options, size=size, polygons=polygons)
 
-    def __call__(self, path: Path) -> Extraction:
-        """The ROI of one file, or why there is none."""
+    def __call__(self, video: Location) -> Extraction:
+        """The ROI of one video, or why there is none."""
         # Late, so that `--help` loads no decoder.
         from stallscan.roi.extract import extract_roi
         from stallscan.roi.extraction import Extraction
 
         polygon = None
         if self.polygons is not None:
-            polygon = self.polygons.get(path.name)
+            name = base_name(video)
+            polygon = self.polygons.get(name)
             if polygon is None:
                 message = (
-                    f"{path}: {self.options.rois} has no region for {path.name!r}; add a row, or "
+                    f"{video}: {self.options.rois} has no region for {name!r}; add a row, or "
                     "leave --rois out to use the drawn outline"
                 )
-                return Extraction(filename=path.name, message=message)
-        return extract_roi(path, self.options, polygon=polygon, size=self.size)
+                return Extraction(filename=name, message=message)
+        return extract_roi(video, self.options, polygon=polygon, size=self.size)
 
     def warn_unused(self, names: Iterable[str]) -> None:
         """Log how many rows of the table of regions name no video: often a matter of spelling."""
@@ -128,7 +130,7 @@ class Extractor:
 
 
 def extract_to_store(
-    inputs: Sequence[Path],
+    inputs: Sequence[Location],
     out: Path,
     options: ExtractOptions,
     regions: RoiOptions,
@@ -142,7 +144,7 @@ def extract_to_store(
     A killed run goes on where it stopped and ends with the same store.
 
     Args:
-        inputs: videos, folders of videos, data sets.
+        inputs: as for `find_videos`.
         out: the store; the table is ``<out>.csv``.
         options: what to store.
         regions: where regions come from.
@@ -162,11 +164,11 @@ def extract_to_store(
 
     if workers < 1:
         raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
-    paths = find_videos(inputs)
+    videos = find_videos(inputs)
     extractor = Extractor.from_options(regions, options.size)
-    extractor.warn_unused(path.name for path in paths)
+    extractor.warn_unused(map(base_name, videos))
     identity = {
-        "videos": f"{len(paths)} videos, sha256 {fingerprint(paths)}",
+        "videos": f"{len(videos)} videos, sha256 {fingerprint(videos)}",
         **extractor.identity(),
     }
     table = out.with_name(out.name + ".csv")
@@ -175,21 +177,21 @@ def extract_to_store(
         out, command="extract", options=identity, folder=False, overwrite=overwrite, parts=parts
     ) as run:
         if run.state is not State.COMPLETE:
-            with StoreWriter(out, identity=identity, n_expected=len(paths)) as store:
+            with StoreWriter(out, identity=identity, n_expected=len(videos)) as store:
                 done = set(store.names)
-                todo = [path for path in paths if path.name not in done]
+                todo = [video for video in videos if base_name(video) not in done]
                 if progress:
-                    progress(len(done), len(paths))
+                    progress(len(done), len(videos))
                 for name, value in map_files(
                     todo,
-                    partial(_encode, extractor),
-                    failed=_encode_failure,
+                    partial(encode_item, extractor),
+                    failed=encode_failure,
                     workers=min(workers, max(len(todo), 1)),
                 ):
                     store.append_encoded(name, value)
                     done.add(name)
                     if progress:
-                        progress(len(done), len(paths))
+                        progress(len(done), len(videos))
                 store.complete()
             counts = write_index(out, table)
             run.complete(
@@ -205,18 +207,20 @@ def extract_to_store(
     return run
 
 
-def _encode(extractor: Extractor, path: Path) -> tuple[str, bytes]:
-    """In a worker: there the compression costs the writer nothing."""
+def encode_item(load: Callable[[Any], Extraction], item: Location) -> tuple[str, bytes]:
+    """Name and entry of a store; in a worker, where the compression costs the writer nothing."""
     from stallscan.data.store import encode
 
-    return path.name, encode(extractor(path))
+    return base_name(item), encode(load(item))
 
 
-def _encode_failure(path: Path, message: str) -> tuple[str, bytes]:
+def encode_failure(item: Location, message: str) -> tuple[str, bytes]:
+    """Of one at which its process died."""
     from stallscan.data.store import encode
     from stallscan.roi.extraction import Extraction
 
-    return path.name, encode(Extraction(filename=path.name, message=message))
+    name = base_name(item)
+    return name, encode(Extraction(filename=name, message=message))
 
 
 def write_index(store_path: Path, table: Path) -> dict[str, int]:

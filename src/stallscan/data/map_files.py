@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 from stallscan.errors import UsageError
+from stallscan.types import Location
+from stallscan.video.remote import base_name
 from stallscan.workers import end_with_parent
 
-Item = TypeVar("Item", Path, str)
+Item = TypeVar("Item", bound=Location)
 Result = TypeVar("Result")
 
 AHEAD = 3
@@ -129,7 +130,7 @@ def _alone(
         except BrokenProcessPool:
             return failed(
                 item,
-                f"{Path(item).name}: the process that read it was ended (a crash of the decoder, "
+                f"{base_name(item)}: the process that read it was ended (a crash of the decoder, "
                 "or no memory left); convert the file, or lower --max-gib",
             )
         return result

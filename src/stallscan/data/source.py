@@ -13,6 +13,8 @@ from stallscan.data.videos import find_videos, fingerprint
 from stallscan.errors import OptionError, StoreError
 from stallscan.roi.extraction import Extraction
 from stallscan.roi.options import RoiOptions
+from stallscan.types import Location
+from stallscan.video.remote import base_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +22,23 @@ class RoiSource:
     """Named ROIs, made when they are asked for.
 
     Attributes:
-        items: what ``load`` takes, in order: paths of videos, or names in the store.
+        items: what ``load`` takes, in order: places of videos, or names in the store.
         load: item → Extraction; can be sent to other processes.
         identity: what decides the content, for the records of runs.
     """
 
-    items: Sequence[Path] | Sequence[str]
+    items: Sequence[Location]
     load: Callable[[Any], Extraction]
     identity: dict[str, Any]
 
     @property
     def names(self) -> list[str]:
         """Base names of the files, in order."""
-        return [item.name if isinstance(item, Path) else item for item in self.items]
+        return [base_name(item) for item in self.items]
 
 
 def open_source(
-    inputs: Sequence[Path],
+    inputs: Sequence[Location],
     options: RoiOptions,
     *,
     split: str | None = None,
@@ -45,7 +47,7 @@ def open_source(
     """Videos, folders of videos, or one ROI store.
 
     Args:
-        inputs: files and folders, or the store.
+        inputs: as for `find_videos`, or the store.
         options: where the regions come from.
         split: of data sets with the folders train and test, this one alone.
         limit: the first so many alone.
@@ -54,10 +56,11 @@ def open_source(
         OptionError: no videos, two of one name, or a store beside other inputs or with options
             that were decided when it was made; a split of what has none, a limit below 1.
         StoreError: the store is incomplete or damaged.
+        InputError: a table of videos cannot be read, or a prefix not be listed.
     """
     if limit is not None and limit < 1:
         raise OptionError(f"--limit is {limit}, allowed are 1 and above")
-    stores = [path for path in inputs if is_store(path)]
+    stores = [place for place in inputs if isinstance(place, Path) and is_store(place)]
     if not stores:
         return _from_videos(
             find_videos(inputs, split=split)[:limit], Extractor.from_options(options)
@@ -80,13 +83,13 @@ def open_source(
     return _from_store(RoiStore(stores[0]), limit)
 
 
-def _from_videos(paths: list[Path], extractor: Extractor) -> RoiSource:
-    extractor.warn_unused(path.name for path in paths)
+def _from_videos(videos: list[Location], extractor: Extractor) -> RoiSource:
+    extractor.warn_unused(map(base_name, videos))
     return RoiSource(
-        items=paths,
+        items=videos,
         load=extractor,
         identity={
-            "videos": f"{len(paths)} videos, sha256 {fingerprint(paths)}",
+            "videos": f"{len(videos)} videos, sha256 {fingerprint(videos)}",
             **extractor.identity(),
         },
     )

@@ -17,14 +17,22 @@ from typing import Any
 
 import lmdb
 
-from stallscan.data._entry import Summary, decode, decode_summary, encode
+from stallscan.data._entry import Summary, decode, decode_entry, decode_summary, encode
 from stallscan.data._environment import DATABASES, not_a_store, open_shared
 from stallscan.data._store_header import HEADER_KEY, key_of, name_of, parse_header
 from stallscan.data.store_writer import StoreWriter
 from stallscan.errors import StoreError
 from stallscan.roi.extraction import Extraction
 
-__all__ = ["RoiStore", "StoreWriter", "Summary", "encode", "is_store", "store_digest"]
+__all__ = [
+    "RoiStore",
+    "StoreWriter",
+    "Summary",
+    "decode_entry",
+    "encode",
+    "is_store",
+    "store_digest",
+]
 
 _LMDB_MAGIC = 0xBEEFC0DE
 

@@ -6,68 +6,105 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from stallscan.data.video_list import is_table, read_video_list
 from stallscan.errors import OptionError
+from stallscan.types import Location
+from stallscan.video.remote import base_name, list_prefix, parse_location
 
 SPLITS = ("train", "test")
 """Folders of videos in a data set shaped as the competition's."""
 
 
-def find_videos(inputs: Sequence[Path], *, split: str | None = None) -> list[Path]:
-    """Files as given; folders as the videos in them, sorted by name.
+def find_videos(inputs: Sequence[Location], *, split: str | None = None) -> list[Location]:
+    """Files as given; folders and prefixes as the videos in them, sorted; tables row by row.
 
     A folder that has ``train`` or ``test`` in it is a data set: the videos of both are meant. A
     folder of frames is a video, unless it holds videos, too. Folders that stallscan wrote are none.
 
     Args:
-        inputs: files and folders.
+        inputs: files, folders, URLs of objects or prefixes, tables of `read_video_list`.
         split: take this folder of each data set alone.
 
     Raises:
         OptionError: nothing given, a folder without videos, two videos with one base name, a name
             that a table cannot hold, or a split of what is no data set.
+        TableError: a table cannot be read.
+        FetchError: a prefix cannot be listed, or a table not be fetched.
     """
     if not inputs:
         raise OptionError("no videos given; name files, or a folder that holds them")
-    paths: list[Path] = []
-    for path in inputs:
-        path = path if path.name else path.resolve()
-        if split is not None:
-            path = _split_of(path, split)
-        paths += _in_folder(path) if path.is_dir() else [path]
-    seen: dict[str, Path] = {}
-    for path in paths:
-        if not (path.name.isprintable() and path.name == path.name.strip()):
+    videos: list[Location] = []
+    for given in inputs:
+        place = parse_location(given) if isinstance(given, str) else given
+        if is_table(place) and (isinstance(place, str) or place.is_file()):
+            if split is not None:
+                raise _no_split(place, split, [])
+            videos += read_video_list(place)
+        else:
+            videos += _under_url(place, split) if isinstance(place, str) else _at(place, split)
+    seen: dict[str, Location] = {}
+    for video in videos:
+        name = base_name(video)
+        if not (name.isprintable() and name == name.strip()):
             raise OptionError(
-                f"{path!r}: its name has characters that tables cannot hold (line breaks, outer "
+                f"{video!r}: its name has characters that tables cannot hold (line breaks, outer "
                 "blanks, or bytes that are no UTF-8); rename it"
             )
-        if path.name in seen:
+        if name in seen:
             raise OptionError(
-                f"{path}: has the same base name as {seen[path.name]}, and rows are named by it; "
+                f"{video}: has the same base name as {seen[name]}, and rows are named by it; "
                 "take them in two runs"
             )
-        seen[path.name] = path
-    return paths
+        seen[name] = video
+    return videos
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
+def fingerprint(videos: Iterable[Location]) -> str:
     """Of inputs: base names and sizes, so that another folder may hold the same videos.
 
     Where other pixels have the same size (npy, TIFF, folders of frames), the time of the last
-    change counts, too.
+    change counts, too. Of objects in a bucket the URL counts, for asking each would take hours.
     """
-    lines = [f"{path.name} {_stamp(path)}" for path in paths]
+    lines = [f"{base_name(video)} {_stamp(video)}" for video in videos]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _split_of(path: Path, split: str) -> Path:
-    if (path / split).is_dir():
-        return path / split
-    found = [name for name in SPLITS if (path / name).is_dir()]
-    raise OptionError(
-        f"{path}: --split is {split!r}, and this has {' and '.join(found) or 'no splits'}; name a "
+def _at(path: Path, split: str | None) -> list[Path]:
+    path = path if path.name else path.resolve()
+    if split is not None:
+        if not (path / split).is_dir():
+            raise _no_split(path, split, [name for name in SPLITS if (path / name).is_dir()])
+        path = path / split
+    return _in_folder(path) if path.is_dir() else [path]
+
+
+def _no_split(place: Location, split: str, found: Sequence[str]) -> OptionError:
+    return OptionError(
+        f"{place}: --split is {split!r}, and this has {' and '.join(found) or 'no splits'}; name a "
         f"data set with a folder {split!r}, or leave --split out"
     )
+
+
+def _under_url(url: str, split: str | None) -> list[str]:
+    from stallscan.video.read import VIDEO_SUFFIXES
+
+    if split is None and url.lower().endswith(VIDEO_SUFFIXES):
+        return [url]  # one object; whether it is there shows when it is fetched
+    objects, prefixes = list_prefix(url)
+    parts = [name for name in SPLITS if f"{url}/{name}" in prefixes]
+    if split is not None and split not in parts:
+        raise _no_split(url, split, parts)
+    if parts:
+        chosen = parts if split is None else [split]
+        objects = [name for part in chosen for name in list_prefix(f"{url}/{part}")[0]]
+    videos = [name for name in objects if name.lower().endswith(VIDEO_SUFFIXES)]
+    if not videos:
+        raise OptionError(
+            f"{url}: holds no videos among {len(objects)} objects (allowed are "
+            f"{', '.join(sorted(VIDEO_SUFFIXES))}; other prefixes under it are not searched); name "
+            "the prefix with the videos"
+        )
+    return videos
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -102,7 +139,9 @@ def videos_in(folder: Path) -> list[Path]:
 _COMPRESSED = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".gif")
 
 
-def _stamp(path: Path) -> str:
+def _stamp(path: Location) -> str:
+    if isinstance(path, str):
+        return path
     try:
         files = [path, *sorted(path.iterdir())] if path.is_dir() else [path]
         stats = [file.lstat() for file in files]

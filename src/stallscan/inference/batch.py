@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from stallscan.data.map_files import map_files
@@ -13,10 +12,11 @@ from stallscan.inference.predictor import Prediction, Predictor
 from stallscan.inference.prepare import Prepare, Prepared, not_prepared
 from stallscan.inference.table import Row
 from stallscan.roi.extraction import Extraction
+from stallscan.types import Location
 
 
 def predict_all(
-    items: Sequence[Path] | Sequence[str],
+    items: Sequence[Location],
     load: Callable[[Any], Extraction],
     predictor: Predictor,
     *,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from stallscan.errors import StallscanError
 from stallscan.roi.extraction import Extraction
 from stallscan.roi.verdict import Verdict
 from stallscan.roi.volume import Volume
-from stallscan.types import Box
+from stallscan.types import Box, Location
+from stallscan.video.remote import base_name
 
 _WITHIN = "and the model looks along the vessel within an outline"
 
@@ -67,7 +67,7 @@ class Prepare:
     load: Callable[[Any], Extraction]
     preprocessings: tuple[Preprocessing, ...]
 
-    def __call__(self, item: Path | str) -> Prepared:
+    def __call__(self, item: Location) -> Prepared:
         """The volume itself, which may be large, stays behind."""
         extraction = self.load(item)
         volume = extraction.volume
@@ -94,6 +94,6 @@ class Prepare:
             return prepared.failed(f"{prepared.filename}: {str(error) or 'no memory left'}")
 
 
-def not_prepared(item: Path | str, message: str) -> Prepared:
+def not_prepared(item: Location, message: str) -> Prepared:
     """For a file at which its process died."""
-    return Prepared(filename=Path(item).name, status="failed", message=message)
+    return Prepared(filename=base_name(item), status="failed", message=message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +64,8 @@ class PredictionsWriter:
         filenames: base names of all inputs, in order.
 
     Attributes:
-        rows: fields of the rows that are there already; new ones are appended.
+        n_rows: rows that are there.
+        counts: how many of them by status, and ``stalled``.
 
     Raises:
         OutputConflictError: what is there belongs to other inputs.
@@ -75,13 +77,15 @@ class PredictionsWriter:
         self.filenames = filenames
         if out.exists() and not self.partial.exists():
             out.replace(self.partial)  # killed between the renaming and the record
-        self.rows = self._read()
+        self.n_rows = 0
+        self.counts = Counter[str]()
+        self._read()
         self._file: IO[str] | None = None
 
-    def _read(self) -> list[dict[str, str]]:
+    def _read(self) -> None:
         """Whole rows of an earlier start; a torn last line is cut off."""
         if not self.partial.exists():
-            return []
+            return
         content = self.partial.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
@@ -94,7 +98,8 @@ class PredictionsWriter:
                 f"{self.partial}: its {len(found)} rows are not the first inputs of this run; "
                 "choose another --out or pass --overwrite"
             )
-        return rows
+        for row in rows:
+            self._count(row["status"], row["stalled"])
 
     def __enter__(self) -> PredictionsWriter:
         is_new = not self.partial.exists() or self.partial.stat().st_size == 0
@@ -105,9 +110,13 @@ class PredictionsWriter:
 
     def append(self, row: Row) -> None:
         """Write the next row."""
-        fields = row.fields()
-        self._write(fields)
-        self.rows.append(dict(zip(PREDICTION_COLUMNS, fields, strict=True)))
+        self._write(row.fields())
+        self._count(row.status, str(row.stalled))
+
+    def _count(self, status: str, stalled: str) -> None:
+        self.n_rows += 1
+        self.counts[status] += 1
+        self.counts["stalled"] += stalled == "1"
 
     def _write(self, fields: list[str]) -> None:
         assert self._file is not None, "use the writer as a context manager"
@@ -122,5 +131,5 @@ class PredictionsWriter:
     ) -> None:
         assert self._file is not None
         self._file.close()
-        if kind is None and len(self.rows) == len(self.filenames):
+        if kind is None and self.n_rows == len(self.filenames):
             self.partial.replace(self.out)

@@ -265,7 +265,7 @@ def _video_groups(data: Path, tables: Tables) -> dict[str, list[Path]]:
     if splits:
         return {split: videos_in(data / split) for split in splits}
     if not tables.metadata:
-        return {"all": find_videos([data])}
+        return {"all": [Path(video) for video in find_videos([data])]}
     of = {name: split for split, table in tables.metadata.items() for name in table["filename"]}
     groups: dict[str, list[Path]] = {}
     for path in videos_in(data):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
-from stallscan.errors import OutlineNotFoundError, StallscanError
+from stallscan.errors import FetchError, OutlineNotFoundError, StallscanError
 from stallscan.roi.extraction import Extraction
 from stallscan.roi.find import examine
 from stallscan.roi.options import RoiOptions
@@ -13,9 +12,10 @@ from stallscan.roi.outline import locate_outline
 from stallscan.roi.region import given_region, whole_frame
 from stallscan.roi.resize import resize
 from stallscan.roi.verdict import Verdict
-from stallscan.types import IntArray
+from stallscan.types import IntArray, Location
 from stallscan.video.clip import Stack
 from stallscan.video.read import read_stack
+from stallscan.video.remote import base_name
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ DAMAGED = "damaged"
 
 
 def extract_roi(
-    path: Path,
+    path: Location,
     options: RoiOptions = _DEFAULTS,
     *,
     polygon: IntArray | None = None,
@@ -39,20 +39,23 @@ def extract_roi(
         polygon: the region, ``(n, 2)`` int vertices ``(y, x)``, instead of a drawn outline.
         size: resize the volume to ``(z, y, x)``.
     """
+    name = base_name(path)
     stack: Stack | None = None
     try:
         stack = read_stack(path, partial=options.partial, max_gib=options.max_gib)
-        return _extract(path.name, stack, options, polygon, size)
+        return _extract(name, stack, options, polygon, size)
+    except FetchError as error:
+        outline, message = "", str(error)  # which says where it should have been
     except StallscanError as error:
         outline = Verdict.MISSING if isinstance(error, OutlineNotFoundError) else ""
-        message = str(error).replace(str(path), path.name)  # the same wherever the file lies
+        message = str(error).replace(str(path), name)  # the same wherever the file lies
     except Exception as error:
         # A defect of ours or of a library: the batch goes on, and the log has the traceback.
         log.exception("%s: unexpected error", path)
         outline = ""
-        message = f"{path.name}: unexpected {type(error).__name__}: {error}; see the log"
+        message = f"{name}: unexpected {type(error).__name__}: {error}; see the log"
     return Extraction(
-        filename=path.name,
+        filename=name,
         outline=outline,
         message=message,
         n_frames=stack.shape[0] if stack else None,

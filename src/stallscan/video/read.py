@@ -1,17 +1,18 @@
-"""Reading: any stack on disk → frames, a Clip, or a Stack."""
+"""Reading: any stack on disk or in a bucket → frames, a Clip, or a Stack."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import av
 import numpy as np
 
 from stallscan.errors import DamagedVideoError, VideoError
-from stallscan.types import UInt8Array
+from stallscan.types import Location, UInt8Array
 from stallscan.video._container import decode, to_rgb
 from stallscan.video._damage import broken_off
 from stallscan.video._folder import FRAME_SUFFIXES, read_folder
@@ -21,6 +22,7 @@ from stallscan.video._pixels import clip_of
 from stallscan.video._tiff import read_tiff
 from stallscan.video.clip import Clip, Stack
 from stallscan.video.planar import PLANAR_FORMATS, PlanarClip
+from stallscan.video.remote import on_disk, parse_location
 
 _WHOLE_READERS: dict[str, Callable[[Path, float], Clip]] = {
     ".npy": read_npy,
@@ -53,7 +55,8 @@ def iter_frames(
     stretches them.
 
     Args:
-        path: a file with one of ``VIDEO_SUFFIXES``, or a folder of PNG or JPG frames.
+        path: a file with one of ``VIDEO_SUFFIXES``, or a folder of PNG or JPG frames; a file also
+            by its URL, ``s3://bucket/key``.
         n_threads: decoder threads; 0 lets the decoder choose. One is best when many files are
             read at once.
         max_gib: the most that the stack may take as RGB.
@@ -64,9 +67,12 @@ def iter_frames(
     Raises:
         DamagedVideoError: the stack breaks off after its first frames.
         VideoError: the file is missing, empty, too large, of another kind, damaged from its start
-            on, holds no video or no frame, or its frames change size.
+            on, holds no video or no frame, or its frames change size; or cannot be fetched.
     """
-    path = _readable(path, max_gib)
+    place = _location(path)
+    if not isinstance(place, Path):
+        return _iter_remote(place, n_threads=n_threads, max_gib=max_gib)
+    path = _readable(place, max_gib)
     reader = _whole_reader(path)
     if reader is None:
         return (to_rgb(frame) for frame in decode(path, n_threads=n_threads, max_gib=max_gib))
@@ -95,7 +101,13 @@ def read_clip(
     Raises:
         VideoError: as for `iter_frames`.
     """
-    path = _readable(path, max_gib)
+    place = _location(path)
+    with on_disk(place) as path:
+        clip = _read_clip(_readable(path, max_gib), n_threads, partial, max_gib)
+    return clip if isinstance(place, Path) else dataclasses.replace(clip, source=place)
+
+
+def _read_clip(path: Path, n_threads: int, partial: bool, max_gib: float) -> Clip:
     reader = _whole_reader(path)
     if reader is not None:
         return _accepted(path, reader(path, max_gib), partial=partial)
@@ -120,7 +132,15 @@ def read_stack(
     Raises:
         VideoError: as for `iter_frames`.
     """
-    path = _readable(path, max_gib)
+    place = _location(path)
+    with on_disk(place) as path:
+        stack = _read_stack(_readable(path, max_gib), n_threads, partial, max_gib)
+    if isinstance(place, Path):
+        return stack
+    return dataclasses.replace(stack, source=place)
+
+
+def _read_stack(path: Path, n_threads: int, partial: bool, max_gib: float) -> Clip | PlanarClip:
     reader = _whole_reader(path)
     if reader is not None:
         return _accepted(path, reader(path, max_gib), partial=partial)
@@ -132,6 +152,19 @@ def read_stack(
     if len(kinds) == 1 and first.format.name in PLANAR_FORMATS and is_even:
         return PlanarClip(frames=frames, source=str(path), damage=damage)
     return _as_rgb(frames, damage, path)
+
+
+def _location(path: str | PathLike[str]) -> Location:
+    """Refuses what cannot be a stack before it is fetched."""
+    place = parse_location(path) if isinstance(path, str) else Path(path)
+    if not isinstance(place, Path):
+        _check_suffix(place)
+    return place
+
+
+def _iter_remote(url: str, *, n_threads: int, max_gib: float) -> Iterator[UInt8Array]:
+    with on_disk(url) as path:
+        yield from iter_frames(path, n_threads=n_threads, max_gib=max_gib)
 
 
 def _whole_reader(path: Path) -> Callable[[Path, float], Clip] | None:
@@ -174,20 +207,24 @@ def _decode_all(
     return frames, ""
 
 
-def _readable(path: str | PathLike[str], max_gib: float) -> Path:
+def _readable(path: Path, max_gib: float) -> Path:
     check_max_gib(max_gib)
-    path = Path(path)
     if not path.exists():
         raise VideoError(f"{path}: no such file; check the name and the folder")
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         raise VideoError(f"{path}: may not be read (permission denied); change its permissions")
     if path.is_dir():
         return path
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise VideoError(
-            f"{path}: cannot tell the format from the suffix {path.suffix!r}; convert or rename "
-            f"it, allowed are {', '.join(VIDEO_SUFFIXES)} and folders of PNG or JPG frames"
-        )
+    _check_suffix(path)
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes); copy it again from its source")
     return path
+
+
+def _check_suffix(place: Location) -> None:
+    suffix = PurePath(place).suffix
+    if suffix.lower() not in VIDEO_SUFFIXES:
+        raise VideoError(
+            f"{place}: cannot tell the format from the suffix {suffix!r}; convert or rename it, "
+            f"allowed are {', '.join(VIDEO_SUFFIXES)} and folders of PNG or JPG frames"
+        )
