@@ -145,14 +145,15 @@ class VideoVessels:
 
     def volumes(self, region: Region) -> Iterator[tuple[str, Volume]]:
         """Cut out of the videos once, into a store, and read one after another."""
-        from stallscan.data.store import RoiStore, is_store
+        from stallscan.data.shards import open_store
+        from stallscan.data.store import is_store
 
         path = self.data
         if not is_store(path):
             path = self.work_dir / f"test-{region}.lmdb"
             regions = RoiOptions(roi=region)
             extract_to_store([self.data], path, ExtractOptions(), regions, workers=self.workers)
-        store, labels = RoiStore(path), self.labels
+        store, labels = open_store(path), self.labels
         for name in store.names:
             volume = store[name].volume
             if name in labels and volume is not None:

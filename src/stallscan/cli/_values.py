@@ -100,9 +100,12 @@ def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     """``X | None``: nobody types None, so the help need not offer it."""
     others = [part for part in get_args(info.type) if part is not NoneType]
     is_union = get_origin(info.type) in (Union, UnionType)
-    if not is_union or len(others) != 1 or len(get_args(info.type)) != 2:
+    if not is_union or len(others) == len(get_args(info.type)) or len(others) not in (1, 2):
         return None
-    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(others[0], info.markers))
+    other = others[0] if len(others) == 1 else others[0] | others[1]
+    if len(others) == 2 and other != Path | str:
+        return None
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(other, info.markers))
     if not isinstance(spec, PrimitiveConstructorSpec):
         return None
     return dataclasses.replace(

@@ -156,7 +156,10 @@ def ablate(
 
 
 def _is_folder(place: str | Path | None) -> bool:
-    return place is not None and Path(place).is_dir()
+    """Of videos; one of shards is a store."""
+    from stallscan.data.store import is_store
+
+    return place is not None and Path(place).is_dir() and not is_store(place)
 
 
 def _out(out: Path | None) -> Path:

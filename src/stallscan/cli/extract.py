@@ -9,12 +9,15 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from stallscan.cli._progress import progress_callback, say
+from stallscan.data.cluster import ClusterOptions
 from stallscan.data.extract import ExtractOptions
 from stallscan.roi.options import RoiOptions
 from stallscan.types import Location
+from stallscan.video.remote import be_anonymous, refuse_url
 
 _DEFAULTS = ExtractOptions()
 _REGIONS = RoiOptions()
+_HERE = ClusterOptions()
 
 
 def extract(
@@ -22,8 +25,10 @@ def extract(
         Positional[tuple[Location, ...]], arg(metavar="DATA…", help_behavior_hint="(required)")
     ],
     out: Path,
-    extraction: ExtractOptions = _DEFAULTS,
-    regions: RoiOptions = _REGIONS,
+    extraction: Annotated[ExtractOptions, arg(help="")] = _DEFAULTS,
+    regions: Annotated[RoiOptions, arg(help="")] = _REGIONS,
+    cluster: Annotated[ClusterOptions, arg(help="")] = _HERE,
+    anonymous: bool = False,
     workers: int = os.cpu_count() or 1,
     overwrite: bool = False,
 ) -> int:
@@ -33,25 +38,37 @@ def extract(
     code 3 when a video failed. The same command again resumes an unfinished run.
 
     Args:
-        data: Videos, folders of videos, or a data set with train/ and test/.
-        out: The store to write, such as rois.lmdb.
+        data: Videos, folders, data sets, s3:// prefixes, or tables of URLs.
+        out: The store to write, such as rois.lmdb; with --cluster, a folder of stores.
         extraction: What to store.
         regions: Where the regions come from.
+        cluster: Where to extract.
+        anonymous: Sign no request to S3, as without credentials.
         workers: Processes; all cores by default.
         overwrite: Start anew over an existing store.
     """
-    from stallscan.data.extract import extract_to_store
-
+    refuse_url("--out", out)
+    if anonymous:
+        be_anonymous()
     with progress_callback() as update:
-        result = extract_to_store(
-            data,
-            out,
-            extraction,
-            regions,
-            workers=workers,
-            overwrite=overwrite,
-            progress=update,
-        )
+        if cluster.cluster is None:
+            from stallscan.data.extract import extract_to_store
+
+            result = extract_to_store(
+                data,
+                out,
+                extraction,
+                regions,
+                workers=workers,
+                overwrite=overwrite,
+                progress=update,
+            )
+        else:
+            from stallscan.data.extract_on_cluster import extract_to_shards
+
+            result = extract_to_shards(
+                data, out, extraction, regions, cluster, overwrite=overwrite, progress=update
+            )
     counts = result.record["counts"]
     say(
         f"{out}: {sum(counts.values())} videos, {counts['ok']} ok, {counts['flagged']} flagged, "

@@ -65,17 +65,17 @@ def predict(
     A row for each: probability, call, status (ok, flagged, failed), why. Exit code 3 if any failed.
 
     Args:
-        videos: Videos, folders, s3:// prefixes, tables with filename and url; or a ROI store.
+        videos: Videos, folders, s3:// prefixes, tables of URLs; a store.
         out: The table to write (CSV).
         prediction: How to predict; its fields have texts of their own.
         regions: Where the regions come from; likewise.
         cluster: Where to predict; likewise.
-        model: Checkpoint or ensemble folder; or of those in the box: default, fast.
-        parts: With --cluster, folder or s3:// prefix of the rows in Parquet; OUT.parts by default.
-        anonymous: Sign no request to S3; so it is without AWS credentials, too.
+        model: Checkpoint or ensemble folder; or default, or fast.
+        parts: Of a cluster: folder or s3:// of Parquet; OUT.parts.
+        anonymous: Sign no request to S3, as without credentials.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
-        failed_as: Call for failed ones there, 0 or 1; refused by default.
+        failed_as: Call for failed ones there, 0 or 1; else refused.
         split: Of a data set, train or test alone.
         limit: The first so many alone.
         workers: Processes that decode; all cores by default.
@@ -274,7 +274,7 @@ def _predict_on_cluster(
                 parts,
                 is_done=is_done,
                 n_actors=n,
-                with_gpus=with_gpus,
+                n_readers=max(resources.n_cpus, 1) if with_gpus else 0,
                 progress=bar.update,
             )
     counts = parts.write_csv(out, source.names)

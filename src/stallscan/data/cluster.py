@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from stallscan import errors
 from stallscan.errors import ClusterError, OptionError, StallscanError
 from stallscan.types import Location
 
@@ -28,9 +30,9 @@ CORE = 0.95
 """Of a core, which a process that works on videos reserves: below 1, so that there is always room
 for others on a node of one core, and above 1/2, so that no two of them share one."""
 CORE_BESIDE_GPU = 0.05
-MAX_CHUNK = 64
-"""Videos of a chunk; at a third of a second each, a lost node costs 20 seconds of its work."""
-CHUNKS_PER_ACTOR = 8
+MAX_CHUNK = 32
+"""Videos of a chunk; at a third of a second each, a lost node costs ten seconds of its work."""
+CHUNKS_PER_ACTOR = 16
 
 _FORWARDED = ("FSSPEC_S3_ANON", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_REGION")
 """Variables that the nodes need as well. Credentials are the nodes' own."""
@@ -43,9 +45,9 @@ class ClusterOptions:
     cluster: Literal["ray"] | None = None
     """ray: by all nodes of a Ray cluster."""
     address: str | None = None
-    """Of a running cluster; by default Ray starts on this machine."""
+    """Of a running one; by default Ray starts here."""
     actors: int | None = None
-    """Processes at once; one for each GPU or core by default."""
+    """Processes; one for each GPU or core by default."""
 
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
@@ -98,7 +100,7 @@ def connected(options: ClusterOptions) -> Iterator[Resources]:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ClusterError(
                 f"--address {options.address}: no Ray cluster can be joined there "
-                f"({_first_line(error)}); start one with `ray start --head`, or leave it out"
+                f"({_gist(error)}); start one with `ray start --head`, or leave it out"
             ) from error
     try:
         found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -108,10 +110,15 @@ def connected(options: ClusterOptions) -> Iterator[Resources]:
             ray.shutdown()
 
 
+def absolute(item: Location) -> str:
+    """Paths as they are found from any folder; names and URLs as they are."""
+    return str(item.absolute()) if isinstance(item, Path) else item
+
+
 def chunks(items: Sequence[Location], rows: Sequence[int], size: int) -> list[dict[str, Any]]:
     """What is dealt out: numbers of rows, and the items there as nodes can find them."""
     return [
-        {"rows": part, "items": [_absolute(items[row]) for row in part]}
+        {"rows": part, "items": [absolute(items[row]) for row in part]}
         for part in (list(rows[at : at + size]) for at in range(0, len(rows), size))
     ]
 
@@ -128,7 +135,8 @@ class Stage:
     Attributes:
         work: a function, or a class of which each actor makes one: Arrow table → Arrow table.
         arguments: of the class, or of the function beside the table.
-        n_actors: at most; 0: a function, wherever there is room.
+        n_actors: of a class, at most.
+        n_tasks: of a function, at most; None: as many as there is room for.
         n_cpus: that each reserves.
         n_gpus: that each has.
         batch_rows: rows that it is given at once.
@@ -136,7 +144,8 @@ class Stage:
 
     work: Callable[..., pa.Table] | type
     arguments: Mapping[str, Any]
-    n_actors: int = 0
+    n_actors: int = 1
+    n_tasks: int | None = None
     n_cpus: float = CORE
     n_gpus: int = 0
     batch_rows: int = 1
@@ -154,7 +163,7 @@ def run_stages(chunks: list[dict[str, Any]], *stages: Stage) -> Iterator[pa.Tabl
         ClusterError: Ray gave up.
     """
     import ray
-    from ray.data import ActorPoolStrategy, DataContext, Dataset, from_items
+    from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy, from_items
 
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -168,7 +177,7 @@ def run_stages(chunks: list[dict[str, Any]], *stages: Stage) -> Iterator[pa.Tabl
             "num_cpus": stage.n_cpus,
             "num_gpus": stage.n_gpus or None,
         }
-        if stage.n_actors:
+        if isinstance(stage.work, type):
             data = data.map_batches(
                 stage.work,
                 fn_constructor_kwargs=dict(stage.arguments),
@@ -176,30 +185,36 @@ def run_stages(chunks: list[dict[str, Any]], *stages: Stage) -> Iterator[pa.Tabl
                 **common,
             )
         else:
-            data = data.map_batches(stage.work, fn_kwargs=dict(stage.arguments), **common)
+            data = data.map_batches(
+                stage.work,
+                fn_kwargs=dict(stage.arguments),
+                compute=TaskPoolStrategy(stage.n_tasks),
+                **common,
+            )
     try:
         yield from data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
-        cause = _cause(error)
-        if isinstance(cause, StallscanError):
-            raise cause from error
+        if (ours := _ours(error)) is not None:
+            raise ours from error
         raise ClusterError(
-            f"Ray gave up ({_first_line(error)}); what is done is kept, and the same command goes "
+            f"Ray gave up ({_gist(error)}); what is done is kept, and the same command goes "
             "on; the logs of the nodes lie in /tmp/ray"
         ) from error
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What was raised on the node, under what Ray wraps around it."""
-    while (inner := getattr(error, "cause", None) or error.__cause__) is not None:
-        error = inner
-    return error
+def _ours(error: BaseException) -> StallscanError | None:
+    """What the work itself raised: of that Ray brings nothing home but the words."""
+    found = re.findall(r"^stallscan\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
+    if not found:
+        return None
+    name, message = found[-1]
+    kind: type[StallscanError] = getattr(errors, name, StallscanError)
+    return kind(message)
 
 
-def _absolute(item: Location) -> str:
-    """Paths as they are found from any folder; names and URLs as they are."""
-    return str(item.absolute()) if isinstance(item, Path) else item
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _gist(error: BaseException) -> str:
+    """Of Ray's long messages the beginning, and the end, where the first cause is."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"

@@ -55,8 +55,12 @@ class ExtractOptions:
 
     size: Size | None = None
     """Resize every volume to this; as it is by default."""
+    shard: int = 512
+    """With --cluster: videos of each store in the folder OUT."""
 
     def __post_init__(self) -> None:
+        if self.shard < 1:
+            raise OptionError(f"--shard is {self.shard}, allowed are 1 and above")
         if self.size is None:
             return
         if min(self.size) < 1 or math.prod(self.size) > MAX_VOXELS:
@@ -165,12 +169,7 @@ def extract_to_store(
     if workers < 1:
         raise OptionError(f"--workers is {workers}, allowed are 1 and above; leave it out for all")
     videos = find_videos(inputs)
-    extractor = Extractor.from_options(regions, options.size)
-    extractor.warn_unused(map(base_name, videos))
-    identity = {
-        "videos": f"{len(videos)} videos, sha256 {fingerprint(videos)}",
-        **extractor.identity(),
-    }
+    extractor, identity = extractor_of(videos, options, regions)
     table = out.with_name(out.name + ".csv")
     parts = tuple(out.with_name(out.name + suffix) for suffix in (".csv", "-lock", ".writer"))
     with open_output(
@@ -207,6 +206,19 @@ def extract_to_store(
     return run
 
 
+def extractor_of(
+    videos: Sequence[Location], options: ExtractOptions, regions: RoiOptions
+) -> tuple[Extractor, dict[str, object]]:
+    """What cuts out, and what decides its results."""
+    extractor = Extractor.from_options(regions, options.size)
+    extractor.warn_unused(map(base_name, videos))
+    identity = {
+        "videos": f"{len(videos)} videos, sha256 {fingerprint(videos)}",
+        **extractor.identity(),
+    }
+    return extractor, identity
+
+
 def encode_item(load: Callable[[Any], Extraction], item: Location) -> tuple[str, bytes]:
     """Name and entry of a store; in a worker, where the compression costs the writer nothing."""
     from stallscan.data.store import encode
@@ -225,14 +237,14 @@ def encode_failure(item: Location, message: str) -> tuple[str, bytes]:
 
 def write_index(store_path: Path, table: Path) -> dict[str, int]:
     """A row for each entry, in the order of the names; counts by status."""
-    from stallscan.data.store import RoiStore
+    from stallscan.data.shards import open_store
 
     counts = dict.fromkeys(STATUSES, 0)
     partial_table = table.with_name(table.name + ".tmp")
     with partial_table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(INDEX_COLUMNS)
-        for entry in RoiStore(store_path).summaries():
+        for entry in open_store(store_path).summaries():
             counts[entry.status] += 1
             size = entry.frame_size or ("", "")
             box = entry.box or ("",) * len(BOX_COLUMNS)

@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from stallscan.errors import UsageError
 from stallscan.types import Location
@@ -33,11 +33,8 @@ def map_files(
 ) -> Iterator[Result]:
     """Results in order from all cores; a file that ends its process costs one result, not the run.
 
-    Never more than `AHEAD` results for each worker are under way. Ctrl-C reaches the caller alone:
-    the workers finish what they have begun, and end.
-
     Args:
-        items: paths of files, or names that ``work`` knows.
+        items: places of files, or names that ``work`` knows.
         work: called in worker processes, so it must be picklable; must not raise.
         failed: makes the result of a file at which the process died.
         workers: processes; with 0 this one does all, and nothing protects it.
@@ -45,15 +42,41 @@ def map_files(
     if workers == 0:
         yield from map(work, items)
         return
-    ahead = iter(items)
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = _pool(workers, work)
-    try:
+    with FileWorkers(work, failed=failed, workers=workers) as pool:
+        yield from pool.map(items)
+
+
+class FileWorkers(Generic[Item, Result]):
+    """Processes that are kept for one list of files after another; a context manager.
+
+    Never more than `AHEAD` results for each worker are under way. Ctrl-C reaches the caller alone:
+    the workers finish what they have begun, and end.
+
+    Args:
+        work: see `map_files`, as the others.
+        failed: makes the result of a file at which the process died.
+        workers: processes, at least 1.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Item], Result],
+        *,
+        failed: Callable[[Item, str], Result],
+        workers: int,
+    ) -> None:
+        self._work, self._failed, self._workers = work, failed, workers
+        self._pool = _pool(workers, work)
+
+    def map(self, items: Iterable[Item]) -> Iterator[Result]:
+        """Results in order."""
+        ahead, most = iter(items), AHEAD * self._workers
+        waiting: deque[tuple[Item, Future[Result]]] = deque()
         while True:
             taken: Item | None = None
             try:
-                while len(waiting) < AHEAD * workers and (taken := next(ahead, None)) is not None:
-                    waiting.append((taken, _submit(pool, taken)))
+                while len(waiting) < most and (taken := next(ahead, None)) is not None:
+                    waiting.append((taken, _submit(self._pool, taken)))
                     taken = None
                 if not waiting:
                     return
@@ -64,15 +87,23 @@ def map_files(
                 if taken is not None:
                     suspects.append(taken)
                 waiting.clear()
-                pool.shutdown(wait=False)
+                self._pool.shutdown(wait=False)
                 for suspect in suspects:
-                    yield _alone(suspect, work, failed)
-                pool = _pool(workers, work)
+                    yield _alone(suspect, self._work, self._failed)
+                self._pool = _pool(self._workers, self._work)
                 continue
             waiting.popleft()
             yield result
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """End the processes, when they are done with what they have begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> FileWorkers[Item, Result]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 def _pool(workers: int, work: Callable[[Any], Any]) -> ProcessPoolExecutor:

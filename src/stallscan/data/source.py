@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from stallscan.data.extract import Extractor
-from stallscan.data.store import RoiStore, is_store
+from stallscan.data.shards import Store, open_store
+from stallscan.data.store import is_store
 from stallscan.data.videos import find_videos, fingerprint
 from stallscan.errors import OptionError, StoreError
 from stallscan.roi.extraction import Extraction
@@ -80,7 +81,7 @@ def open_source(
             f"{stores[0]}: is a ROI store, whose regions were decided when it was made; give "
             "--roi, --rois, --outline-color and --partial to `stallscan extract`"
         )
-    return _from_store(RoiStore(stores[0]), limit)
+    return _from_store(open_store(stores[0]), limit)
 
 
 def _from_videos(videos: list[Location], extractor: Extractor) -> RoiSource:
@@ -95,7 +96,7 @@ def _from_videos(videos: list[Location], extractor: Extractor) -> RoiSource:
     )
 
 
-def _from_store(store: RoiStore, limit: int | None) -> RoiSource:
+def _from_store(store: Store, limit: int | None) -> RoiSource:
     identity: dict[str, Any] = {"store": dict(store.identity)}
     if limit is not None:
         identity["limit"] = limit
@@ -104,7 +105,7 @@ def _from_store(store: RoiStore, limit: int | None) -> RoiSource:
 
 @dataclass(frozen=True, slots=True)
 class _FromStore:
-    store: RoiStore
+    store: Store
 
     def __call__(self, name: str) -> Extraction:
         try:

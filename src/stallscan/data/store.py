@@ -157,15 +157,16 @@ class RoiStore(Mapping[str, Extraction]):
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:
-    """Whether a path looks like a store, complete or not: ends in .lmdb, or is an LMDB file.
+    """Whether a path looks like a store, complete or not: ends in .lmdb, or is an LMDB file, or a
+    folder of shards.
 
-    `RoiStore` says whether it is sound and ours.
+    `stallscan.data.shards.open_store` says whether it is sound and ours.
 
     Raises:
         StoreError: the file may not be read.
     """
     path = Path(path)
-    if path.suffix == ".lmdb":
+    if path.suffix == ".lmdb" or next(path.glob("shard-*.lmdb"), None) is not None:
         return True
     if not path.is_file():
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -51,10 +51,18 @@ def predict_all(
         failed=not_prepared,
         workers=min(workers, len(todo)),
     )
-    while group := list(islice(prepared, batch)):
-        rows = _predict(group, predictor)
-        yield from rows[max(n_done - first, 0) :]
-        first += len(group)
+    for number, answer in enumerate(predict_prepared(prepared, predictor, batch=batch), first):
+        if number >= n_done:
+            yield answer
+
+
+def predict_prepared(
+    prepared: Iterable[Prepared], predictor: Predictor, *, batch: int = 1
+) -> Iterator[tuple[Row, int]]:
+    """As `predict_all`, of what is ready for the networks."""
+    waiting = iter(prepared)
+    while group := list(islice(waiting, batch)):
+        yield from _predict(group, predictor)
 
 
 def _predict(group: Sequence[Prepared], predictor: Predictor) -> list[tuple[Row, int]]:

@@ -25,14 +25,15 @@ from stallscan.data.cluster import (
     chunks,
     run_stages,
 )
-from stallscan.data.map_files import map_files
+from stallscan.data.map_files import FileWorkers
 from stallscan.data.source import RoiSource
 from stallscan.errors import OptionError
-from stallscan.inference.batch import predict_all
+from stallscan.inference.batch import predict_all, predict_prepared
 from stallscan.inference.choose import Choice
 from stallscan.inference.device import BATCH
 from stallscan.inference.options import PredictOptions
 from stallscan.inference.parts import Parts, to_table
+from stallscan.inference.prepare import Prepare, not_prepared
 from stallscan.roi.extraction import Extraction
 from stallscan.types import BoolArray, Location
 
@@ -76,14 +77,34 @@ class ReadAndAsk:
     """An actor: one core reads videos and asks about them."""
 
     def __init__(self, model: Model, load: Callable[[Any], Extraction]) -> None:
-        self._predictor, self._batch, self._load = model.load(), model.batch, load
+        self._predictor, self._batch = model.load(), model.batch
+        # Read in a process of its own: one that a file ends costs a row, and not the actor.
+        work = Prepare(load=load, preprocessings=self._predictor.preprocessings)
+        self._reader = FileWorkers(work, failed=not_prepared, workers=1)
 
     def __call__(self, chunk: pa.Table) -> pa.Table:
         """Chunks → rows of `SCHEMA`."""
         numbers, items = _unpack(chunk)
-        # Read in a process of its own: one that a file ends costs a row, and not the actor.
-        rows = predict_all(items, self._load, self._predictor, workers=1, batch=self._batch)
-        return to_table(numbers, rows)
+        prepared = self._reader.map(items)
+        return to_table(numbers, predict_prepared(prepared, self._predictor, batch=self._batch))
+
+
+class Read:
+    """An actor: one core cuts out regions for others to ask about."""
+
+    def __init__(self, load: Callable[[Any], Extraction]) -> None:
+        from stallscan.data.extract import encode_failure, encode_item
+
+        work = partial(encode_item, load)
+        self._reader = FileWorkers(work, failed=encode_failure, workers=1)
+
+    def __call__(self, chunk: pa.Table) -> pa.Table:
+        """Chunks → for each video its number, filename, and entry as in a ROI store."""
+        numbers, items = _unpack(chunk)
+        names, entries = zip(*self._reader.map(items), strict=True)
+        return pa.table(
+            {"row": numbers, "filename": names, "entry": pa.array(entries, pa.large_binary())}
+        )
 
 
 class Ask:
@@ -93,7 +114,7 @@ class Ask:
         self._predictor, self._batch = model.load(), model.batch
 
     def __call__(self, regions: pa.Table) -> pa.Table:
-        """Rows of `read` → rows of `SCHEMA`."""
+        """Rows of `Read` → rows of `SCHEMA`."""
         from stallscan.data.store import decode_entry
 
         entries = dict(
@@ -106,18 +127,6 @@ class Ask:
             batch=self._batch,
         )
         return to_table(regions["row"].to_pylist(), rows)
-
-
-def read(chunk: pa.Table, load: Callable[[Any], Extraction]) -> pa.Table:
-    """Chunks → a row for each video: its number, filename, and entry as in a ROI store."""
-    from stallscan.data.extract import encode_failure, encode_item
-
-    numbers, items = _unpack(chunk)
-    encoded = map_files(items, partial(encode_item, load), failed=encode_failure, workers=1)
-    names, entries = zip(*encoded, strict=True)
-    return pa.table(
-        {"row": numbers, "filename": names, "entry": pa.array(entries, pa.large_binary())}
-    )
 
 
 def _unpack(chunk: pa.Table) -> tuple[list[int], list[Location]]:
@@ -164,7 +173,7 @@ def predict_on_cluster(
     *,
     is_done: BoolArray,
     n_actors: int,
-    with_gpus: bool,
+    n_readers: int = 0,
     progress: Callable[[int], object] = lambda n: None,
 ) -> None:
     """Predict what is not in the parts yet.
@@ -175,27 +184,27 @@ def predict_on_cluster(
         parts: where the rows go.
         is_done: whose rows are there.
         n_actors: processes that ask.
-        with_gpus: whether each of them has a GPU, and cores read for them.
+        n_readers: processes that read for them, which then have a GPU each; 0: they read as well.
         progress: called with the number of further rows.
     """
     todo = [int(row) for row in (~is_done).nonzero()[0]]
     if not todo:
         return
-    size = chunk_size(len(todo), n_actors)
-    for table in run_stages(
-        chunks(source.items, todo, size), *_stages(source, model, n_actors, with_gpus)
-    ):
-        parts.append(table)
-        progress(table.num_rows)
-    parts.flush()
+    dealt = chunks(source.items, todo, chunk_size(len(todo), n_actors))
+    try:
+        for table in run_stages(dealt, *_stages(source, model, n_actors, n_readers)):
+            parts.append(table)
+            progress(table.num_rows)
+    finally:  # Ctrl-C loses nothing that came
+        parts.flush()
 
 
-def _stages(source: RoiSource, model: Model, n_actors: int, with_gpus: bool) -> Iterable[Stage]:
-    if not with_gpus:
+def _stages(source: RoiSource, model: Model, n_actors: int, n_readers: int) -> Iterable[Stage]:
+    if not n_readers:
         arguments = {"model": model, "load": source.load}
         return [Stage(work=ReadAndAsk, arguments=arguments, n_actors=n_actors)]
     return [
-        Stage(work=read, arguments={"load": source.load}),
+        Stage(work=Read, arguments={"load": source.load}, n_actors=n_readers),
         Stage(
             work=Ask,
             arguments={"model": model},

@@ -22,7 +22,7 @@ class PredictOptions:
     threshold: float | None = None
     """Least probability of a stall; the model's by default."""
     engine: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
-    """torch, openvino, onnxruntime; auto: fastest in a probe."""
+    """torch, openvino, onnxruntime; auto: the fastest."""
     device: str = "auto"
     """cpu, cuda or cuda:1; auto: a GPU if there is one."""
     precision: Precision = "float32"

@@ -15,7 +15,8 @@ from stallscan.data.extract import Extractor
 from stallscan.data.map_files import map_files
 from stallscan.data.matching import join_labels
 from stallscan.data.rules import EXPERT_PROJECTS, compare_with_rules, crowd_scores
-from stallscan.data.store import RoiStore, Summary, is_store
+from stallscan.data.shards import open_store
+from stallscan.data.store import Summary, is_store
 from stallscan.data.subsets import PAPER_FLOWING, SUBSETS, select_subset
 from stallscan.data.tables import only_decided
 from stallscan.data.videos import SPLITS, find_videos, fingerprint, videos_in
@@ -187,7 +188,7 @@ def _read_store(
     path = data if is_store(data) else options.store
     if path is None:
         return None
-    store = RoiStore(path)
+    store = open_store(path)
     of = {name: split for split, table in tables.metadata.items() for name in table["filename"]}
     summaries: dict[str, list[Summary]] = {}
     n_unknown = 0

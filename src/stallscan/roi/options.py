@@ -20,13 +20,13 @@ class RoiOptions:
     """Where the regions come from, and what is accepted."""
 
     roi: Literal["outline", "full"] = "outline"
-    """outline drawn into the video, or full: whole frames."""
+    """outline drawn into the video; full: all of it."""
     outline_color: Color | None = None
     """Colour of the line; orange by default."""
     rois: Path | None = None
-    """Table of regions (filename, box, polygon) to use instead."""
+    """Table of regions to use (filename, box, polygon)."""
     partial: bool = False
-    """Use frames before a damaged place; the row is flagged."""
+    """Use frames before a damaged place; flags the row."""
     max_gib: float = DEFAULT_MAX_GIB
     """The most that one stack may take in memory, in GiB."""
 

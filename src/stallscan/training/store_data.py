@@ -29,7 +29,7 @@ from stallscan.types import Label, Size
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stallscan.data.store import RoiStore
+    from stallscan.data.shards import Store
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +71,12 @@ class Videos:
 
     def identity(self) -> dict[str, Any]:
         """What decides the samples beside recipe and seed."""
-        from stallscan.data.store import RoiStore, is_store
+        from stallscan.data.shards import open_store
+        from stallscan.data.store import is_store
         from stallscan.data.videos import find_videos, fingerprint
 
         if is_store(self.data):
-            found: object = dict(RoiStore(self.data).identity)
+            found: object = dict(open_store(self.data).identity)
         else:
             paths = find_videos([self._folder])
             found = f"{len(paths)} videos, sha256 {fingerprint(paths)}"
@@ -94,7 +95,7 @@ class Videos:
             OptionError: fewer videos of a label than folds, or no such fold.
             TrainingError: too few videos have a ROI.
         """
-        from stallscan.data.store import RoiStore
+        from stallscan.data.shards import open_store
 
         if self.fold >= recipe.folds.n:
             raise OptionError(
@@ -102,7 +103,7 @@ class Videos:
                 f"{recipe.folds.n} folds; choose one"
             )
         _refuse_what_phantoms_have(recipe)
-        store = RoiStore(self._store(run_dir, recipe))
+        store = open_store(self._store(run_dir, recipe))
         _check_region(store, recipe)
         table, strata = read_video_table(self.labels, self.metadata, store, recipe)
         usable = np.array([store.summary(name).status != "failed" for name in table["filename"]])
@@ -181,7 +182,7 @@ class StoreRois(Dataset[Sample]):
 
     def __init__(
         self,
-        store: RoiStore,
+        store: Store,
         training: pd.DataFrame,
         validation: Sequence[str],
         seed: int,
@@ -266,7 +267,7 @@ def _refuse_what_phantoms_have(recipe: Recipe) -> None:
 _NONE = {"sampler.twins": "false", "data.scenes": "null"}
 
 
-def _check_region(store: RoiStore, recipe: Recipe) -> None:
+def _check_region(store: Store, recipe: Recipe) -> None:
     found = str(store.identity.get("roi", "outline"))
     if found != recipe.data.region:
         raise OptionError(

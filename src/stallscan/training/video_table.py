@@ -14,13 +14,13 @@ from stallscan.training.recipe import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stallscan.data.store import RoiStore
+    from stallscan.data.shards import Store
 
 log = logging.getLogger(__name__)
 
 
 def read_video_table(
-    labels_path: Path, metadata_path: Path | None, store: RoiStore, recipe: Recipe
+    labels_path: Path, metadata_path: Path | None, store: Store, recipe: Recipe
 ) -> tuple[pd.DataFrame, str]:
     """A row for each video that is trained or validated on.
 

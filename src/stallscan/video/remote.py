@@ -151,16 +151,24 @@ def patiently(url: str, ask: Callable[[], Result]) -> Result:
         except StallscanError:
             raise
         except Exception as error:  # of s3fs, botocore and aiohttp, which share no base
-            if isinstance(error, OSError) and error.errno == errno.EINVAL:
-                raise FetchError(f"{url}: {_words(error)}; check the name") from error
+            if _is_wrong(error):
+                raise FetchError(f"{url}: {_words(error)[:200]}; check the name") from error
             if wait_s is None:
                 raise FetchError(
-                    f"{url}: could not be fetched in {len(WAITS_S) + 1} attempts "
+                    f"{url}: no whole answer in {len(WAITS_S) + 1} attempts "
                     f"({_words(error)}); check the network, then run it again"
                 ) from error
             log.info("%s: %s; once more in a moment", url, _words(error))
             time.sleep(wait_s * (1 + random.random()))
     raise AssertionError("the last wait is None")
+
+
+def _is_wrong(error: Exception) -> bool:
+    """Whether a name is none, as S3 or botocore say."""
+    from botocore.exceptions import ParamValidationError
+
+    is_refused = isinstance(error, OSError) and error.errno == errno.EINVAL
+    return is_refused or isinstance(error, ParamValidationError)
 
 
 def _words(error: Exception) -> str:
@@ -182,16 +190,17 @@ def _open_filesystem(anonymous: str, pid: int) -> S3FileSystem:
         ) from error
     is_signed = anonymous.lower() not in ("1", "true") and _has_credentials()
     settings: dict[str, Any] = {
-        # botocore tries again by itself where S3 says that it is busy.
         "config_kwargs": {
-            "retries": {"mode": "standard", "max_attempts": 4},
+            "retries": {"mode": "standard", "max_attempts": 2},  # the rest is `patiently`'s
             "connect_timeout": 10,
             "read_timeout": 60,
         },
         "use_listings_cache": False,
         "skip_instance_cache": True,
     }
-    return S3FileSystem(anon=not is_signed, **settings)
+    filesystem = S3FileSystem(anon=not is_signed, **settings)
+    filesystem.retries = 1
+    return filesystem
 
 
 def _has_credentials() -> bool:

@@ -1,0 +1,130 @@
+"""ROI stores of one data set side by side in a folder, read as one.
+
+The folder holds ``shard-000000.lmdb`` and so on, which several machines wrote, and the run's
+record, which says whether they are all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from heapq import merge
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from stallscan.data._store_header import key_of
+from stallscan.data.store import RoiStore, Summary
+from stallscan.errors import StoreError
+from stallscan.roi.extraction import Extraction
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"shard-{number:06d}.lmdb"
+
+
+def is_sharded(path: Path) -> bool:
+    """Whether a folder holds shards, complete or not."""
+    return path.is_dir() and next(path.glob("shard-*.lmdb"), None) is not None
+
+
+class ShardedStore(Mapping[str, Extraction]):
+    """As a `RoiStore`, of all shards in a folder; names are in the same order as there.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: the folder.
+        identity: the options of the run that wrote it.
+        n_expected: videos that it has.
+        is_complete: always; others are refused.
+
+    Raises:
+        StoreError: shards are missing, damaged, or of different runs.
+    """
+
+    is_complete = True
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        record_path = self.path / "run.json"
+        try:
+            record = json.loads(record_path.read_text())
+            n_shards, state = record.get("n_shards"), record.get("state")
+        except (OSError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{record_path}: cannot be read ({error}), and says whether the shards are all; "
+                "copy the whole folder, or run the same `stallscan extract` again"
+            ) from error
+        paths = sorted(self.path.glob("shard-*.lmdb"))
+        if state != "complete" or len(paths) != n_shards:
+            raise StoreError(
+                f"{self.path}: is incomplete, {len(paths):,} of {n_shards} shards; run the same "
+                "`stallscan extract` again, or copy the whole folder"
+            )
+        self.shards = [RoiStore(path) for path in paths]
+        self.identity: dict[str, Any] = self.shards[0].identity
+        self.n_expected = sum(shard.n_expected for shard in self.shards)
+        for shard in self.shards:
+            if shard.identity != self.identity:
+                raise StoreError(
+                    f"{shard.path}: is of another run than {self.shards[0].path}; make the folder "
+                    "again with `stallscan extract`"
+                )
+
+    @cached_property
+    def _where(self) -> dict[str, int]:
+        """The shard of each name."""
+        return {name: n for n, shard in enumerate(self.shards) for name in shard.names}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """File names in the order of their bytes."""
+        return tuple(sorted(self._where, key=key_of))
+
+    def __getitem__(self, name: str) -> Extraction:
+        return self._shard(name)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def summary(self, name: str) -> Summary:
+        """As of a `RoiStore`."""
+        return self._shard(name).summary(name)
+
+    def summaries(self) -> Iterator[Summary]:
+        """As of a `RoiStore`."""
+        ordered = merge(
+            *(shard.summaries() for shard in self.shards),
+            key=lambda summary: key_of(summary.filename),
+        )
+        yield from ordered
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardedStore, (self.path,)
+
+    def __repr__(self) -> str:
+        return f"ShardedStore({str(self.path)!r})"
+
+    def _shard(self, name: str) -> RoiStore:
+        if name not in self._where:
+            raise KeyError(f"{self.path}: has no video {name!r}; `names` lists those there are")
+        return self.shards[self._where[name]]
+
+
+Store: TypeAlias = RoiStore | ShardedStore
+
+
+def open_store(path: Path) -> Store:
+    """A store, or a folder of them.
+
+    Raises:
+        StoreError: it is missing, incomplete or damaged.
+    """
+    return ShardedStore(path) if is_sharded(path) else RoiStore(path)
