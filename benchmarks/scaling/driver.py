@@ -69,7 +69,7 @@ def _run(n: int, work: Path, model: Path) -> tuple[Any, ...]:
         planned = own.memory_info().rss
         parts = Parts(work / f"parts-{os.getpid()}", "benchmark")
         stubbed = RoiSource(items=source.items, load=stub, identity={})
-        with connected(ClusterOptions(cluster="ray")) as resources, Peak(own) as coming:
+        with connected(ClusterOptions()) as resources, Peak(own) as coming:
             began = time.perf_counter()
             predict_on_cluster(
                 stubbed,

@@ -17,6 +17,7 @@ from slow_loading import Slow, refuse, stumble
 
 from clips import draw_clip
 from stallscan.cli import main
+from stallscan.cli._values import cluster_options
 from stallscan.data.cluster import (
     ClusterOptions,
     Resources,
@@ -202,7 +203,7 @@ def test_extract_loses_a_node_and_its_driver(
             killed.append(two_nodes.list_all_nodes()[-1])
             two_nodes.remove_node(killed[0], allow_graceful=False)
 
-    cluster = ClusterOptions(cluster="ray")
+    cluster = ClusterOptions()
     with pytest.raises(KeyboardInterrupt):
         extract_to_shards([folder], out, options, RoiOptions(), cluster, progress=stop_after_two)
     there = {path: path.stat().st_mtime_ns for path in out.glob("shard-*")}
@@ -245,17 +246,20 @@ def test_errors_of_nodes_are_told(two_nodes: Cluster) -> None:
 
 def test_options() -> None:
     with pytest.raises(OptionError, match="--actors is 0"):
-        ClusterOptions(cluster="ray", actors=0)
-    with pytest.raises(OptionError, match="--address is x without --cluster"):
-        ClusterOptions(address="x")
+        ClusterOptions(actors=0)
+    for name in ("address", "actors", "parts"):
+        more = {"address": None, "actors": None, name: "x"}
+        with pytest.raises(OptionError, match=f"--{name} is x without --cluster"):
+            cluster_options(None, **more)  # type: ignore[arg-type]
+    assert cluster_options(None, address=None, actors=None) is None
     here = Resources(n_cpus=3, n_gpus=0)
     gpus = Resources(n_cpus=3, n_gpus=2)
-    ray_ = ClusterOptions(cluster="ray")
+    ray_ = ClusterOptions()
     assert n_actors(ray_, here, with_gpus=False) == 3
     assert n_actors(ray_, gpus, with_gpus=True) == 2
-    assert n_actors(ClusterOptions(cluster="ray", actors=7), here, with_gpus=False) == 7
+    assert n_actors(ClusterOptions(actors=7), here, with_gpus=False) == 7
     with pytest.raises(OptionError, match="the cluster has 2 GPUs"):
-        n_actors(ClusterOptions(cluster="ray", actors=3), gpus, with_gpus=True)
+        n_actors(ClusterOptions(actors=3), gpus, with_gpus=True)
     chosen = choose_on_cluster(PredictOptions(), gpus, lambda: pytest.fail("not asked"))
     assert (chosen.engine, chosen.device, chosen.batch) == ("torch", "cuda", 8)
     asked: list[int] = []

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from stallscan.cli._progress import progress_callback, say
-from stallscan.data.cluster import ClusterOptions
+from stallscan.cli._values import Cluster, cluster_options
 from stallscan.data.extract import ExtractOptions
 from stallscan.roi.options import RoiOptions
 from stallscan.types import Location
@@ -17,7 +17,6 @@ from stallscan.video.remote import be_anonymous, refuse_url
 
 _DEFAULTS = ExtractOptions()
 _REGIONS = RoiOptions()
-_HERE = ClusterOptions()
 
 
 def extract(
@@ -27,8 +26,10 @@ def extract(
     out: Path,
     extraction: Annotated[ExtractOptions, arg(help="")] = _DEFAULTS,
     regions: Annotated[RoiOptions, arg(help="")] = _REGIONS,
-    cluster: Annotated[ClusterOptions, arg(help="")] = _HERE,
     anonymous: bool = False,
+    cluster: Cluster | None = None,
+    address: str | None = None,
+    actors: int | None = None,
     workers: int = os.cpu_count() or 1,
     overwrite: bool = False,
 ) -> int:
@@ -42,16 +43,19 @@ def extract(
         out: The store to write, such as rois.lmdb; with --cluster, a folder of stores.
         extraction: What to store.
         regions: Where the regions come from.
-        cluster: Where to extract.
         anonymous: Sign no request to S3, as without credentials.
+        cluster: ray: by all nodes of a Ray cluster, into a folder of stores.
+        address: Of a running one; by default Ray starts here.
+        actors: Processes; one for each core by default.
         workers: Processes; all cores by default.
         overwrite: Start anew over an existing store.
     """
     refuse_url("--out", out)
+    on_cluster = cluster_options(cluster, address=address, actors=actors)
     if anonymous:
         be_anonymous()
     with progress_callback() as update:
-        if cluster.cluster is None:
+        if on_cluster is None:
             from stallscan.data.extract import extract_to_store
 
             result = extract_to_store(
@@ -67,7 +71,7 @@ def extract(
             from stallscan.data.extract_on_cluster import extract_to_shards
 
             result = extract_to_shards(
-                data, out, extraction, regions, cluster, overwrite=overwrite, progress=update
+                data, out, extraction, regions, on_cluster, overwrite=overwrite, progress=update
             )
     counts = result.record["counts"]
     say(

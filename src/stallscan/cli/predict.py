@@ -16,7 +16,7 @@ from tyro.conf import Positional, arg
 
 from stallscan import __version__
 from stallscan.cli._progress import progress_bar, say
-from stallscan.data.cluster import ClusterOptions
+from stallscan.cli._values import Cluster, cluster_options
 from stallscan.data.submission import check_submission_filenames, write_submission
 from stallscan.data.tables import STATUSES, read_predictions
 from stallscan.errors import OptionError
@@ -29,6 +29,7 @@ from stallscan.types import Location
 from stallscan.video.remote import be_anonymous, refuse_url
 
 if TYPE_CHECKING:
+    from stallscan.data.cluster import ClusterOptions
     from stallscan.data.source import RoiSource
     from stallscan.inference.choose import Choice
     from stallscan.inference.member import LoadedMember
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _DEFAULTS = PredictOptions()
 _REGIONS = RoiOptions()
-_HERE = ClusterOptions()
 
 
 def predict(
@@ -47,10 +47,12 @@ def predict(
     out: Path,
     prediction: Annotated[PredictOptions, arg(help="")] = _DEFAULTS,
     regions: Annotated[RoiOptions, arg(help="")] = _REGIONS,
-    cluster: Annotated[ClusterOptions, arg(help="")] = _HERE,
     model: Path | None = None,
-    parts: Location | None = None,
     anonymous: bool = False,
+    cluster: Cluster | None = None,
+    address: str | None = None,
+    actors: int | None = None,
+    parts: Location | None = None,
     submission: Path | None = None,
     submission_format: Path | None = None,
     failed_as: Annotated[Literal[0, 1] | None, arg(metavar="N")] = None,
@@ -60,19 +62,19 @@ def predict(
     dry_run: bool = False,
     overwrite: bool = False,
 ) -> int:
-    """Say of each video whether the outlined vessel is stalled.
-
-    A row for each: probability, call, status (ok, flagged, failed), why. Exit code 3 if any failed.
+    """Say of each video whether the vessel is stalled: a row with probability, call, status, why.
 
     Args:
         videos: Videos, folders, s3:// prefixes, tables of URLs; a store.
         out: The table to write (CSV).
         prediction: How to predict; its fields have texts of their own.
         regions: Where the regions come from; likewise.
-        cluster: Where to predict; likewise.
         model: Checkpoint or ensemble folder; or default, or fast.
-        parts: Of a cluster: folder or s3:// of Parquet; OUT.parts.
         anonymous: Sign no request to S3, as without credentials.
+        cluster: ray: by all nodes of a Ray cluster.
+        address: Of a running one; by default Ray starts here.
+        actors: Processes; one for each GPU or core by default.
+        parts: Of a cluster: folder or s3:// of Parquet; OUT.parts.
         submission: Also write the competition's filename,stalled here.
         submission_format: The format file that the submission must match.
         failed_as: Call for failed ones there, 0 or 1; else refused.
@@ -101,8 +103,7 @@ def predict(
             "submission is checked against its format file, so give both or neither"
         )
     refuse_url("--out", out)
-    if parts is not None and cluster.cluster is None:
-        raise OptionError(f"--parts is {parts} without --cluster; add --cluster ray")
+    on_cluster = cluster_options(cluster, address=address, actors=actors, parts=parts)
     if anonymous:
         be_anonymous()
     source = open_source(videos, regions, split=split, limit=limit)
@@ -131,7 +132,7 @@ def predict(
         "flips": flips,
         "threshold": threshold,
         "stop_early": prediction.stop_early,
-        **({} if cluster.cluster is None else {"cluster": cluster.cluster}),
+        **({} if cluster is None else {"cluster": cluster}),
     }
     job = _Job(
         source=source,
@@ -159,10 +160,11 @@ def predict(
     ) as run:
         if run.state is State.COMPLETE:
             say(f"{out}: complete since {run.record['finished']}; pass --overwrite to predict anew")
-        elif cluster.cluster is None:
+        elif on_cluster is None:
             _predict_here(job, out, run, workers)
         else:
-            _predict_on_cluster(job, out, run, cluster, parts or parts_dir, overwrite=overwrite)
+            place = parts or parts_dir
+            _predict_on_cluster(job, out, run, on_cluster, place, overwrite=overwrite)
         _report(out, run, threshold)
     if submission is not None and submission_format is not None:
         n_failed = write_submission(

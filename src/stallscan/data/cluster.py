@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from stallscan import errors
 from stallscan.errors import ClusterError, OptionError, StallscanError
@@ -40,22 +40,19 @@ _FORWARDED = ("FSSPEC_S3_ANON", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    """Options of verbs that can work on many machines."""
+    """Which cluster works.
 
-    cluster: Literal["ray"] | None = None
-    """ray: by all nodes of a Ray cluster."""
+    Attributes:
+        address: of a running one; None starts Ray on this machine, or joins that of RAY_ADDRESS.
+        actors: processes; None: one for each GPU or core.
+    """
+
     address: str | None = None
-    """Of a running one; by default Ray starts here."""
     actors: int | None = None
-    """Processes; one for each GPU or core by default."""
 
     def __post_init__(self) -> None:
         if self.actors is not None and self.actors < 1:
             raise OptionError(f"--actors is {self.actors}, allowed are 1 and above")
-        if self.cluster is None:
-            for name, given in (("address", self.address), ("actors", self.actors)):
-                if given is not None:
-                    raise OptionError(f"--{name} is {given} without --cluster; add --cluster ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
