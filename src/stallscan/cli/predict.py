@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from stallscan import __version__
-from stallscan.cli._progress import progress_bar, say
+from stallscan.cli._predicting import Job, predict_here, predict_on_cluster
+from stallscan.cli._progress import say
 from stallscan.cli._values import Cluster, cluster_options
 from stallscan.data.submission import check_submission_filenames, write_submission
-from stallscan.data.tables import STATUSES, read_predictions
+from stallscan.data.tables import read_predictions
 from stallscan.errors import OptionError
 from stallscan.inference.options import PredictOptions
-from stallscan.inference.table import PredictionsWriter
 from stallscan.manifest import Manifest, State, open_output
 from stallscan.models.ensemble import sha256_of_model
 from stallscan.roi.options import RoiOptions
 from stallscan.types import Location
 from stallscan.video.remote import be_anonymous, refuse_url
-
-if TYPE_CHECKING:
-    from stallscan.data.cluster import ClusterOptions
-    from stallscan.data.source import RoiSource
-    from stallscan.inference.choose import Choice
-    from stallscan.inference.member import LoadedMember
-    from stallscan.models.card import ModelCard
-    from stallscan.models.ensemble import EnsembleCard
 
 _DEFAULTS = PredictOptions()
 _REGIONS = RoiOptions()
@@ -132,9 +117,9 @@ def predict(
         "flips": flips,
         "threshold": threshold,
         "stop_early": prediction.stop_early,
-        **({} if cluster is None else {"cluster": cluster}),
+        **({} if cluster is None else {"cluster": cluster, "parts": parts}),
     }
-    job = _Job(
+    job = Job(
         source=source,
         members=members,
         card=card,
@@ -161,10 +146,10 @@ def predict(
         if run.state is State.COMPLETE:
             say(f"{out}: complete since {run.record['finished']}; pass --overwrite to predict anew")
         elif on_cluster is None:
-            _predict_here(job, out, run, workers)
+            predict_here(job, out, run, workers)
         else:
             place = parts or parts_dir
-            _predict_on_cluster(job, out, run, on_cluster, place, overwrite=overwrite)
+            predict_on_cluster(job, out, run, on_cluster, place, overwrite=overwrite)
         _report(out, run, threshold)
     if submission is not None and submission_format is not None:
         n_failed = write_submission(
@@ -173,134 +158,6 @@ def predict(
         note = f", {n_failed} failed ones as {failed_as}" if n_failed else ""
         say(f"{submission}: {len(names)} calls{note}")
     return run.exit_code
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What is asked, and of whom."""
-
-    source: RoiSource
-    members: tuple[LoadedMember, ...]
-    card: ModelCard | EnsembleCard
-    model_dir: Path
-    prediction: PredictOptions
-    flips: int
-    threshold: float
-
-    def settle(self, run: Manifest, choose: Callable[[], Choice]) -> dict[str, Any]:
-        """Options of the predictor; a resumed run keeps the engine of its first start."""
-        from stallscan.inference.engine import version_of
-        from stallscan.inference.plan import describe_choice
-
-        if "engine" not in run.record:
-            choice = choose()
-            if choice.reason:
-                say(describe_choice(choice))
-            run.update(
-                engine=choice.engine,
-                engine_version=version_of(choice.engine),
-                device=choice.device,
-                batch=choice.batch,
-            )
-        return {
-            "flips": self.flips,
-            "threshold": self.threshold,
-            "stop_early": self.prediction.stop_early,
-            "engine": run.record["engine"],
-            "device": run.record["device"],
-            "precision": self.prediction.precision,
-        }
-
-    def choose(self) -> Choice:
-        """What is best on this machine."""
-        from stallscan.inference.choose import choose
-
-        return choose(
-            self.prediction, self.members, flips=self.flips, n_vessels=len(self.source.items)
-        )
-
-
-def _predict_here(job: _Job, out: Path, run: Manifest, workers: int) -> None:
-    from stallscan.inference.batch import predict_all
-    from stallscan.inference.predictor import Predictor
-
-    source = job.source
-    with PredictionsWriter(out, source.names) as writer:
-        n_done = writer.n_rows
-        predictor = Predictor(job.members, job.card, **job.settle(run, job.choose))
-        asked = run.record.get("n_networks_asked", 0)  # those of earlier starts count
-        with _timed(run), progress_bar(len(source.items), initial=n_done) as bar:
-            try:
-                for row, n_asked in predict_all(
-                    source.items,
-                    source.load,
-                    predictor,
-                    workers=workers,
-                    batch=run.record["batch"],
-                    n_done=n_done,
-                ):
-                    writer.append(row)
-                    asked += n_asked
-                    bar.update()
-            finally:
-                run.update(n_networks_asked=asked)
-    _complete(run, writer.counts)
-
-
-def _predict_on_cluster(
-    job: _Job,
-    out: Path,
-    run: Manifest,
-    cluster: ClusterOptions,
-    place: Location,
-    *,
-    overwrite: bool,
-) -> None:
-    from stallscan.data.cluster import connected
-    from stallscan.inference.cluster import Model, choose_on_cluster, n_actors, predict_on_cluster
-    from stallscan.inference.parts import Parts
-
-    source = job.source
-    identity = json.dumps(run.record["options"], sort_keys=True)
-    parts = Parts(place, identity, overwrite=overwrite and run.state is State.NEW)
-    is_done = parts.done(len(source.items))
-    with connected(cluster) as resources, _timed(run):
-        options = job.settle(run, lambda: choose_on_cluster(job.prediction, resources, job.choose))
-        with_gpus = run.record["device"] != "cpu"
-        n = n_actors(cluster, resources, with_gpus=with_gpus)
-        say(f"cluster: {resources.n_cpus} cores, {resources.n_gpus} GPUs; actors: {n}")
-        with progress_bar(len(is_done), initial=int(is_done.sum())) as bar:
-            predict_on_cluster(
-                source,
-                Model.of(job.model_dir, batch=run.record["batch"], **options),
-                parts,
-                is_done=is_done,
-                n_actors=n,
-                n_readers=max(resources.n_cpus, 1) if with_gpus else 0,
-                progress=bar.update,
-            )
-    counts = parts.write_csv(out, source.names)
-    run.update(n_networks_asked=parts.n_networks(), parts=place)
-    _complete(run, counts)
-
-
-@contextmanager
-def _timed(run: Manifest) -> Iterator[None]:
-    """Record the seconds that it took, those of earlier starts included."""
-    began = time.perf_counter() - run.record.get("wall_s", 0.0)
-    try:
-        yield
-    finally:
-        run.update(wall_s=round(time.perf_counter() - began, 1))
-
-
-def _complete(run: Manifest, counts: Counter[str]) -> None:
-    run.complete(
-        exit_code=3 if counts["failed"] else 0,
-        counts={status: counts[status] for status in STATUSES},
-        n_stalled=counts["stalled"],
-        version=__version__,
-    )
 
 
 def _report(out: Path, run: Manifest, threshold: float) -> None:

@@ -178,7 +178,10 @@ def run_stages(chunks: list[dict[str, Any]], *stages: Stage) -> Iterator[pa.Tabl
             data = data.map_batches(
                 stage.work,
                 fn_constructor_kwargs=dict(stage.arguments),
-                compute=ActorPoolStrategy(min_size=1, max_size=stage.n_actors),
+                # All are asked for at once, and the first begins without waiting for the last.
+                compute=ActorPoolStrategy(
+                    min_size=1, max_size=stage.n_actors, initial_size=stage.n_actors
+                ),
                 **common,
             )
         else:
