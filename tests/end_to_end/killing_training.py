@@ -10,7 +10,9 @@ it what became of them.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib
 import json
 import multiprocessing
 import os
@@ -31,11 +33,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 import stallscan.training.jobs
 from noise_set import noise_sample
 from stallscan.cli import main
+from stallscan.models import footprint
 from stallscan.training import history, module
 from stallscan.training.history import History
 from stallscan.training.module import StallModule
 from stallscan.training.phantom_data import PhantomRois
 from stallscan.training.samples import Sample, SampleKey
+
+LAZY = ("tyro", "torch.utils.tensorboard", "s3fs", "stallscan.cli.train")
+"""What a run imports when it is under way: longer, in each fork anew, than it trains."""
 
 AUC_OF_EPOCH = {0: 0.9, 1: 0.5, 2: 0.4, 3: 0.3, 4: 0.2}
 """Of scenarios that decide it themselves; 0.95 afterwards."""
@@ -109,12 +115,13 @@ def install(moment: str, epoch: int, index: int, struck: Callable[[], None]) -> 
 
 
 def prepare(command: dict[str, Any], record: Path, rank: int) -> None:
-    """In the fork: noise, the AUC, the moment."""
+    """In the fork: noise, the AUC, the moment; no figure and no estimate of the memory."""
     # What a shell starts in the background ignores Ctrl-C, and so do its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     PhantomRois.__getitem__ = noise  # type: ignore[method-assign]
     history.draw_curves = lambda rows, path, *_: path.write_bytes(b"")  # type: ignore[assignment]
+    footprint.estimate_memory = lambda *_, **__: 1
     step = StallModule.training_step
 
     def followed(self: StallModule, batch: Any, index: int) -> Any:
@@ -200,5 +207,8 @@ def carry_out(command: dict[str, Any], record: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     plan = Path(sys.argv[1])
     record = plan.with_suffix(".moment")
+    for name in LAZY:
+        with contextlib.suppress(ImportError):  # Lightning asks for s3fs, and does without it
+            importlib.import_module(name)
     results = [carry_out(command, record) for command in json.loads(plan.read_text())]
     plan.with_suffix(".results").write_text(json.dumps(results))
