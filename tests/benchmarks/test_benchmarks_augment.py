@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,9 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return importlib.import_module("_worker")
 
 
-def test_augment_names_what_it_left_out(tmp_path: Path) -> None:
-    command = [sys.executable, str(BENCHMARKS / "augment.py"), "--quick", "--out", str(tmp_path)]
-    command += ["--peers-python", str(tmp_path / "no-python")]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_augment_names_what_it_left_out(run_script: Callable[..., str], tmp_path: Path) -> None:
+    absent = ("--peers-python", tmp_path / "no-python")
+    printed = run_script("augment.py", "--quick", "--out", tmp_path, *absent)
     peers = {path.stem for path in (BENCHMARKS / "peers").glob("[!_]*.py")} - {"ours"}
     assert len(peers) == 6
     assert all(f"left out: {peer} (" in printed for peer in peers)

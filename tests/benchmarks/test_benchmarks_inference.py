@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib
 import shutil
-import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -27,9 +26,7 @@ def part(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], types.ModuleType]:
     return lambda name: importlib.import_module(f"predicting.{name}")
 
 
-def run(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, str(SCRIPT), "--rounds", "1", "--results", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+Run = Callable[..., str]
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -40,12 +37,14 @@ def read(path: Path) -> list[dict[str, str]]:
 # The script
 
 
-def test_networks_alone(tmp_path: Path) -> None:
+def test_networks_alone(run_script: Run, tmp_path: Path) -> None:
+    once = ("--rounds", 1, "--results", tmp_path)
     labels = ("--contenders", "eager", "monai", "eager, one at a time", "openvino")
     size = ("--networks", "resnet18", "--size", "32", "32", "32", "--matmul", "64", "--calls", "1")
     less = ("--members", "1", "--flips", "2", "--threads", "1")
     peers = ("--peers-python", str(tmp_path / "no-python"))
-    printed = run(tmp_path, "--what", "forward", "protocol", *labels, *size, *less, *peers)
+    what = ("--what", "forward", "protocol")
+    printed = run_script("inference.py", *once, *what, *labels, *size, *less, *peers)
     assert printed.count("left out:") == printed.count("left out: resnet18 of monai (") == 1
 
     eager, openvino, peak = read(tmp_path / "inference-forward-cpu.csv")
@@ -64,11 +63,12 @@ def test_networks_alone(tmp_path: Path) -> None:
     assert float(ours["GMACs"]) == pytest.approx(2 * float(eager["GMACs"]), rel=1e-3)
 
 
-def test_videos(write_drawn_clip: Callable[..., Path], tmp_path: Path) -> None:
+def test_videos(run_script: Run, write_drawn_clip: Callable[..., Path], tmp_path: Path) -> None:
+    once = ("--rounds", 1, "--results", tmp_path)
     clips = [write_drawn_clip(f"work/given/v{index}.mp4") for index in range(2)]
     folder = clips[0].parent
     few = ("--given", str(folder), "--work", str(tmp_path), "--workers", "1", "--counts", "3")
-    run(tmp_path, "--what", "video", "memory", *few)
+    run_script("inference.py", *once, "--what", "video", "memory", *few)
     rows = read(tmp_path / "inference-video-cpu.csv")
     assert [row["what"] for row in rows] == [
         "decoding alone",
@@ -199,15 +199,14 @@ def test_many_videos_are_links_to_the_few(
     assert np.array([path.stat().st_nlink for path in made]).sum() == 3 * 4 + 2 * 3
 
 
-def test_parity(tiny_model_dir: Path, tmp_path: Path) -> None:
+def test_parity(run_script: Run, tiny_model_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "parity.csv"
     model = tmp_path / "twice"
     for fold in ("one", "other"):
         shutil.copytree(tiny_model_dir, model / fold)
     write_ensemble(EnsembleCard(name="twice", members=(Member("one"), Member("other"))), model)
-    command = [sys.executable, str(BENCHMARKS / "parity.py"), "--model", str(model)]
-    few = ["--rois", "3", "--flips", "1", "2", "--batches", "1", "2", "--out", str(out)]
-    subprocess.run([*command, *few], check=True, capture_output=True)
+    few = ("--rois", 3, "--flips", 1, 2, "--batches", 1, 2, "--out", out)
+    run_script("parity.py", "--model", model, *few)
     rows = read(out)
     engines = [name for name in ("torch", "openvino", "onnxruntime") for _ in range(4)]
     assert [row["engine"] for row in rows] == engines

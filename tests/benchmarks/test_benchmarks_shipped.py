@@ -7,8 +7,8 @@ import dataclasses
 import importlib
 import json
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,8 @@ def run(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> Non
     importlib.import_module(script.removesuffix(".py")).main()
 
 
-def test_help() -> None:
-    command = [sys.executable, str(BENCHMARKS / "shipped.py"), "--help"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_help(run_script: Callable[..., str]) -> None:
+    printed = run_script("shipped.py", "--help")
     for word in ("calibrate", "evaluate", "robustness", "plain", "two-ways", "real", "figure"):
         assert word in printed
 

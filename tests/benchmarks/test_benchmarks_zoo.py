@@ -6,9 +6,9 @@ import argparse
 import csv
 import importlib
 import importlib.util
-import subprocess
 import sys
 import types
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,15 @@ def options(**changes: Any) -> argparse.Namespace:
 # The script
 
 
-def test_zoo_names_what_it_left_out(script: types.ModuleType, tmp_path: Path) -> None:
+def test_zoo_names_what_it_left_out(
+    run_script: Callable[..., str], script: types.ModuleType, tmp_path: Path
+) -> None:
     out = tmp_path / "new" / "zoo.csv"
-    command = [sys.executable, str(SCRIPT), "--networks", "resnet18", "--size", "32", "32", "32"]
-    command += ["--rounds", "1", "--calls", "1", "--threads", "1", "--out", str(out)]
-    for environment in ("peers", "keras"):
-        command += [f"--{environment}-python", str(tmp_path / "no-python")]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    few = ("--networks", "resnet18", "--size", 32, 32, 32, "--rounds", 1, "--calls", 1)
+    absent = [
+        f"--{environment}-python={tmp_path / 'no-python'}" for environment in ("peers", "keras")
+    ]
+    printed = run_script("zoo.py", *few, "--threads", 1, *absent, "--out", out)
     assert "; 1 threads; Python " in printed and f", torch {torch.__version__}" in printed
     assert printed.count("left out: resnet18 of monai_1") == 2
     assert printed.count("left out: resnet18 of classification_models_3d (") == 1
