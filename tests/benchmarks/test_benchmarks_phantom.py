@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 
+from stallscan.simulate.settings import PRESETS, load_settings
 from stallscan.types import UInt8Array
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -32,6 +33,13 @@ def run(script: str, *arguments: object) -> str:
     with mock.patch.object(sys, "argv", argv), contextlib.redirect_stdout(printed):
         importlib.import_module(Path(script).stem).main()
     return printed.getvalue()
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips of the preset "clean" have half of the pixels."""
+    changes = ["gif_share=1", "gif_scale=0.7"]
+    monkeypatch.setitem(PRESETS, "clean", load_settings("clean", changes))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -77,7 +85,7 @@ def test_persistence(tmp_path: Path) -> None:
     assert {row["what"]: row["n"] for row in rows[:2]} == {"flowing": "7", "stalled": "3"}
 
 
-def test_two_ways(tmp_path: Path) -> None:
+def test_two_ways(small: None, tmp_path: Path) -> None:
     arguments = ("--n", 5, "--preset", "clean", *HERE, "--results", tmp_path)
     assert "5 direct ROIs (0), 5 out of videos (1)" in run(
         "phantom_audit.py", "two-ways", *arguments
@@ -109,7 +117,7 @@ def test_real_data_missing(tmp_path: Path) -> None:
     assert ended.returncode == 1 and "STALLSCAN_REAL_DATA" in ended.stderr
 
 
-def test_figure(tmp_path: Path) -> None:
+def test_figure(small: None, tmp_path: Path) -> None:
     out = tmp_path / "phantom.png"
     run("phantom_audit.py", "figure", "--preset", "clean", "--out", out)
     width, height = Image.open(out).size
