@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+
+from stallscan.simulate import Truth, phantom_clip
+from stallscan.video.clip import Clip
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -47,6 +52,14 @@ def test_physics(
 
 
 def test_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the first frames of its video."""
+    speed = importlib.import_module("explaining.speed")
+
+    def short(*arguments: Any) -> tuple[Clip, Truth]:
+        clip, truth = phantom_clip(*arguments)
+        return dataclasses.replace(clip, array=clip.array[:16]), truth
+
+    monkeypatch.setattr(speed, "phantom_clip", short)
     few = ("--model", "fast", "--rounds", 1, "--size", 32, 64, 64)
     run(monkeypatch, "speed", *few, "--results", tmp_path)
     table = pd.read_csv(tmp_path / "explain-speed-cpu.csv")

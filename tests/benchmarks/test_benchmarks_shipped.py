@@ -32,6 +32,12 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
+@pytest.fixture
+def few_resamples(monkeypatch: pytest.MonkeyPatch, _importable: None) -> None:
+    """Of the intervals, whose ends are not looked at."""
+    monkeypatch.setattr(importlib.import_module("shipping.evaluate"), "_RESAMPLES", 100)
+
+
 def run(monkeypatch: pytest.MonkeyPatch, script: str, *arguments: object) -> None:
     """As from the command line; here, for to start takes longer than the little that is done."""
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
@@ -45,7 +51,10 @@ def test_help(run_script: Callable[..., str]) -> None:
 
 
 def test_evaluate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    few_resamples: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run(
         monkeypatch,
@@ -178,7 +187,7 @@ def test_a_threshold_for_few_stalls_is_higher() -> None:
     assert rare > usual + 0.2
 
 
-def test_measures_of_a_table() -> None:
+def test_measures_of_a_table(few_resamples: None) -> None:
     from shipping.ask import SCORE
     from shipping.evaluate import _by_kind, _sensitivity, _whole
 
