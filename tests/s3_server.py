@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,11 @@ def put_bytes(content: bytes, key: str) -> str:
 
 
 def _bucket() -> Any:
+    return _bucket_at(os.environ["AWS_ENDPOINT_URL"])
+
+
+@lru_cache(maxsize=1)
+def _bucket_at(endpoint: str) -> Any:
     from s3fs import S3FileSystem
 
     return S3FileSystem(skip_instance_cache=True, use_listings_cache=False)

@@ -110,6 +110,7 @@ def test_prefixes_that_cannot_be_listed(
     server.forbidden = (f"/{BUCKET}/secret", "/forbidden")
     for place, code, why in (
         ("s3://nobucket/x", 3, "there is no such object or bucket"),
+        (f"s3://{BUCKET}/nothing", 3, "there is nothing under this prefix"),
         ("s3://forbidden/x", 3, "s3://forbidden/x: may not be read"),
         (f"s3://{BUCKET}/texts", 2, "holds no videos among 1 objects"),
         (f"s3://{BUCKET}/none.csv", 3, "there is no such object or bucket"),

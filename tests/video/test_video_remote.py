@@ -121,8 +121,25 @@ def test_a_prefix_is_listed(server: Flaky) -> None:
     objects, prefixes = list_prefix(f"s3://{BUCKET}/set")
     assert [base_name(url) for url in objects] == ["a.mp4", "b.mp4", "notes.txt"]
     assert prefixes == [f"s3://{BUCKET}/set/train"]
-    with pytest.raises(FetchError, match="no such object or bucket"):
+    with pytest.raises(FetchError, match="there is nothing under this prefix"):
         list_prefix(f"s3://{BUCKET}/nothing")
+    with pytest.raises(FetchError, match="no such object or bucket"):
+        list_prefix("s3://no-such-bucket")
+
+
+def test_a_prefix_of_many_pages(server: Flaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the requests fail, and each page is asked for until it comes."""
+    names = [put_bytes(b"x", f"many/{number:02d}.mp4") for number in range(40)]
+    ask = remote._filesystem().call_s3
+    monkeypatch.setattr(
+        remote._filesystem(), "call_s3", lambda *a, **more: ask(*a, MaxKeys=2, **more)
+    )
+    server.share, server.n_failed, server.n_requests = 0.3, 0, 0
+    try:
+        assert list_prefix(f"s3://{BUCKET}/many") == (names, [])
+    finally:
+        server.share = 0.0
+    assert server.n_failed > 3 and server.n_requests > 20
 
 
 def test_without_credentials_nothing_is_signed(

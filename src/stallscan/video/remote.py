@@ -107,18 +107,31 @@ def on_disk(place: Location) -> Iterator[Path]:
 def list_prefix(url: str) -> tuple[list[str], list[str]]:
     """URLs of the objects directly under a prefix, and of the prefixes there, each sorted.
 
+    Page by page, of which half a million objects have hundreds: each is asked for patiently, and
+    nothing but the names is kept.
+
     Raises:
         FetchError: nothing is there, it may not be listed, or could not be.
     """
-    found = patiently(url, lambda: _filesystem().ls(url, detail=True, refresh=True))
-    objects, prefixes = [], []
-    for entry in found:
-        name = SCHEME + str(entry["name"]).rstrip("/")
-        if entry["type"] == "directory":
-            prefixes.append(name)
-        elif name != url:  # a key that ends in a slash, as consoles make them for folders
-            objects.append(name)
-    return sorted(objects), sorted(prefixes)
+    bucket, _, key = url.removeprefix(SCHEME).partition("/")
+    asked = {"Bucket": bucket, "Prefix": f"{key}/" if key else "", "Delimiter": "/"}
+    objects: list[str] = []
+    prefixes: list[str] = []
+    while True:
+        page = patiently(url, lambda: _filesystem().call_s3("list_objects_v2", **asked))
+        objects += [entry["Key"] for entry in page.get("Contents", ())]
+        prefixes += [entry["Prefix"].rstrip("/") for entry in page.get("CommonPrefixes", ())]
+        if not page.get("IsTruncated"):
+            break
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+    if not objects and not prefixes:
+        raise FetchError(f"{url}: there is nothing under this prefix; check the name")
+    # A key that ends in a slash is a folder as consoles make them.
+    names = (
+        sorted(name for name in found if not name.endswith("/")) for found in (objects, prefixes)
+    )
+    here, below = ([f"{SCHEME}{bucket}/{name}" for name in found] for found in names)
+    return here, below
 
 
 def open_folder(place: Location) -> tuple[AbstractFileSystem, str]:
@@ -191,7 +204,7 @@ def _open_filesystem(anonymous: str, pid: int) -> S3FileSystem:
     is_signed = anonymous.lower() not in ("1", "true") and _has_credentials()
     settings: dict[str, Any] = {
         "config_kwargs": {
-            "retries": {"mode": "standard", "max_attempts": 2},  # the rest is `patiently`'s
+            "retries": {"mode": "standard", "max_attempts": 1},  # `patiently` asks again
             "connect_timeout": 10,
             "read_timeout": 60,
         },
