@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from slow_loading import Slow, refuse, stumble
 from clips import draw_clip
 from stallscan.cli import main
 from stallscan.cli._values import cluster_options
+from stallscan.data import shards
 from stallscan.data.cluster import (
     ClusterOptions,
     Resources,
@@ -27,7 +29,7 @@ from stallscan.data.cluster import (
     run_stages,
 )
 from stallscan.data.extract import ExtractOptions, extract_to_store
-from stallscan.data.extract_on_cluster import extract_to_shards
+from stallscan.data.extract_on_cluster import extract_to_shards, shard_size
 from stallscan.data.shards import open_store, shard_path
 from stallscan.data.source import RoiSource, open_source
 from stallscan.errors import ClusterError, OptionError, StoreError
@@ -182,7 +184,7 @@ def test_the_driver_is_killed(
 
 
 def test_extract_loses_a_node_and_its_driver(
-    two_nodes: Cluster, folder: Path, tmp_path: Path
+    two_nodes: Cluster, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shards that are there stay; together they are the store of one machine."""
     whole = tmp_path / "whole.lmdb"
@@ -222,6 +224,8 @@ def test_extract_loses_a_node_and_its_driver(
     assert (tmp_path / "whole.lmdb.csv").read_bytes() == (tmp_path / "shards.csv").read_bytes()
     with pytest.raises(KeyError, match="has no video 'x'"):
         many["x"]
+    monkeypatch.setattr(shards, "MAX_OPEN", 1)
+    assert [entry.filename for entry in pickle.loads(pickle.dumps(many)).summaries()] == list(one)
     source = open_source([out], RoiOptions())
     assert source.names == list(one.names) and source.load("v00.mp4").volume is not None
     before = shard_path(out, 0).stat().st_mtime_ns
@@ -265,6 +269,7 @@ def test_options() -> None:
 
 
 def test_chunks() -> None:
+    assert [shard_size(n, 2) for n in (1, 80, 10**6)] == [1, 10, 512] and shard_size(8, 0) == 2
     assert chunk_size(3, 2) == 1 and chunk_size(10**6, 2) == 32 and chunk_size(320, 2) == 10
     places = [Path("a.mp4"), "s3://b/c.mp4", "name"]
     assert chunks(places, [0, 1, 2], 2) == [

@@ -55,11 +55,11 @@ class ExtractOptions:
 
     size: Size | None = None
     """Resize every volume to this; as it is by default."""
-    shard: int = 512
-    """With --cluster: videos of each store in the folder OUT."""
+    shard: int | None = None
+    """Videos of each of a cluster's stores; up to 512."""
 
     def __post_init__(self) -> None:
-        if self.shard < 1:
+        if self.shard is not None and self.shard < 1:
             raise OptionError(f"--shard is {self.shard}, allowed are 1 and above")
         if self.size is None:
             return

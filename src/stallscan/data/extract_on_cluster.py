@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import socket
@@ -33,6 +34,10 @@ from stallscan.types import Location
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MAX_SHARD = 512
+"""Videos; at a third of a second each, a lost node costs three minutes of each of its cores."""
+SHARDS_PER_CORE = 4
 
 
 def extract_to_shards(
@@ -67,35 +72,32 @@ def extract_to_shards(
     """
     videos = find_videos(inputs)
     extractor, identity = extractor_of(videos, options, regions)
-    size = options.shard
-    n_shards = -(-len(videos) // size)
     table = out.with_name(out.name + ".csv")
     with open_output(
         out,
         command="extract",
-        options={**identity, "shard": size},
+        options={**identity, "shard": options.shard},
         overwrite=overwrite,
         parts=(table,),
     ) as run:
-        run.update(n_shards=n_shards)
         if run.state is not State.COMPLETE:
-            missing = [n for n in range(n_shards) if not shard_path(out, n).exists()]
-            parts = {n: videos[n * size : (n + 1) * size] for n in missing}
-            todo = [{"shard": n, "items": list(map(absolute, part))} for n, part in parts.items()]
-            n_done = len(videos) - sum(map(len, parts.values()))
-            if progress:
-                progress(n_done, len(videos))
-            if todo:
-                for found in _write_shards(todo, out, extractor, identity, cluster):
-                    n_done += found
+            with connected(cluster) as resources:
+                if "shard_size" not in run.record:  # a resumed run keeps that of its first start
+                    size = options.shard or shard_size(len(videos), resources.n_cpus)
+                    run.update(shard_size=size, n_shards=-(-len(videos) // size))
+                size = run.record["shard_size"]
+                shards = [videos[at : at + size] for at in range(0, len(videos), size)]
+                todo = {n: part for n, part in enumerate(shards) if not shard_path(out, n).exists()}
+                n_done = len(videos) - sum(map(len, todo.values()))
+                if progress:
+                    progress(n_done, len(videos))
+                for n in _write_shards(todo, out, extractor, identity, cluster.actors):
+                    n_done += n
                     if progress:
                         progress(n_done, len(videos))
             # Complete before its index is, for only complete ones are read.
-            run.complete(
-                exit_code=3,
-                n_bytes=sum(shard_path(out, n).stat().st_size for n in range(n_shards)),
-                version=__version__,
-            )
+            n_bytes = sum(shard_path(out, n).stat().st_size for n in range(len(shards)))
+            run.complete(exit_code=3, n_bytes=n_bytes, version=__version__)
         if not table.exists() or "counts" not in run.record:
             counts = write_index(out, table)
             run.update(exit_code=3 if counts["failed"] else 0, counts=counts)
@@ -103,26 +105,33 @@ def extract_to_shards(
     return run
 
 
+def shard_size(n: int, n_cpus: int) -> int:
+    """So few that each core has several, and no more than a lost node may cost."""
+    return max(1, min(MAX_SHARD, math.ceil(n / (SHARDS_PER_CORE * max(n_cpus, 1)))))
+
+
 def _write_shards(
-    todo: list[dict[str, Any]],
+    todo: Mapping[int, Sequence[Location]],
     out: Path,
     extractor: Extractor,
     identity: Mapping[str, Any],
-    cluster: ClusterOptions,
+    actors: int | None,
 ) -> Iterator[int]:
     """Videos of each further shard."""
+    if not todo:
+        return
+    chunks = [{"shard": n, "items": list(map(absolute, part))} for n, part in todo.items()]
     arguments = {"load": extractor, "identity": dict(identity), "out": str(out.absolute())}
-    with connected(cluster):
-        stage = Stage(work=write_shard, arguments=arguments, n_tasks=cluster.actors)
-        for result in run_stages(todo, stage):
-            for number, n_videos in zip(*map(result.__getitem__, ("shard", "n")), strict=True):
-                path = shard_path(out, number.as_py())
-                if not path.exists():
-                    raise StoreError(
-                        f"{path}: a node has written it, and it is not here; --out must be a "
-                        "folder that all nodes share"
-                    )
-                yield n_videos.as_py()
+    stage = Stage(work=write_shard, arguments=arguments, n_tasks=actors)
+    for result in run_stages(chunks, stage):
+        for number, n_videos in zip(*map(result.__getitem__, ("shard", "n")), strict=True):
+            path = shard_path(out, number.as_py())
+            if not path.exists():
+                raise StoreError(
+                    f"{path}: a node has written it, and it is not here; --out must be a folder "
+                    "that all nodes share"
+                )
+            yield n_videos.as_py()
 
 
 def write_shard(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from heapq import merge
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,9 @@ from stallscan.data._store_header import key_of
 from stallscan.data.store import RoiStore, Summary
 from stallscan.errors import StoreError
 from stallscan.roi.extraction import Extraction
+
+MAX_OPEN = 128
+"""Shards that a process has open at a time: systems allow it some thousand files, or fewer."""
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -65,20 +69,23 @@ class ShardedStore(Mapping[str, Extraction]):
                 f"{self.path}: is incomplete, {len(paths):,} of {n_shards} shards; run the same "
                 "`stallscan extract` again, or copy the whole folder"
             )
-        self.shards = [RoiStore(path) for path in paths]
-        self.identity: dict[str, Any] = self.shards[0].identity
-        self.n_expected = sum(shard.n_expected for shard in self.shards)
-        for shard in self.shards:
-            if shard.identity != self.identity:
+        if not paths:
+            raise StoreError(f"{self.path}: holds no shard-*.lmdb; name the folder that does")
+        self._paths = paths
+        self._opened: OrderedDict[int, RoiStore] = OrderedDict()
+        self._guard = threading.Lock()
+        self._where: dict[str, int] = {}
+        self.identity: dict[str, Any] = {}
+        for number, path in enumerate(paths):
+            shard = self._shard(number)
+            if number and shard.identity != self.identity:
                 raise StoreError(
-                    f"{shard.path}: is of another run than {self.shards[0].path}; make the folder "
-                    "again with `stallscan extract`"
+                    f"{path}: is of another run than {paths[0]}; make the folder again with "
+                    "`stallscan extract`"
                 )
-
-    @cached_property
-    def _where(self) -> dict[str, int]:
-        """The shard of each name."""
-        return {name: n for n, shard in enumerate(self.shards) for name in shard.names}
+            self.identity = shard.identity
+            self._where.update(dict.fromkeys(shard.names, number))
+        self.n_expected = len(self._where)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +93,7 @@ class ShardedStore(Mapping[str, Extraction]):
         return tuple(sorted(self._where, key=key_of))
 
     def __getitem__(self, name: str) -> Extraction:
-        return self._shard(name)[name]
+        return self._shard_of(name)[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -96,15 +103,11 @@ class ShardedStore(Mapping[str, Extraction]):
 
     def summary(self, name: str) -> Summary:
         """As of a `RoiStore`."""
-        return self._shard(name).summary(name)
+        return self._shard_of(name).summary(name)
 
     def summaries(self) -> Iterator[Summary]:
         """As of a `RoiStore`."""
-        ordered = merge(
-            *(shard.summaries() for shard in self.shards),
-            key=lambda summary: key_of(summary.filename),
-        )
-        yield from ordered
+        return map(self.summary, self.names)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ShardedStore, (self.path,)
@@ -112,10 +115,21 @@ class ShardedStore(Mapping[str, Extraction]):
     def __repr__(self) -> str:
         return f"ShardedStore({str(self.path)!r})"
 
-    def _shard(self, name: str) -> RoiStore:
+    def _shard_of(self, name: str) -> RoiStore:
         if name not in self._where:
             raise KeyError(f"{self.path}: has no video {name!r}; `names` lists those there are")
-        return self.shards[self._where[name]]
+        return self._shard(self._where[name])
+
+    def _shard(self, number: int) -> RoiStore:
+        """Open, with others that were asked for of late."""
+        with self._guard:
+            shard = self._opened.pop(number, None)
+            if shard is None:
+                shard = RoiStore(self._paths[number])
+            self._opened[number] = shard
+            if len(self._opened) > MAX_OPEN:
+                self._opened.popitem(last=False)
+            return shard
 
 
 Store: TypeAlias = RoiStore | ShardedStore

@@ -31,9 +31,12 @@ from stallscan.errors import OptionError
 from stallscan.inference.batch import predict_all, predict_prepared
 from stallscan.inference.choose import Choice
 from stallscan.inference.device import BATCH
+from stallscan.inference.member import load_members
 from stallscan.inference.options import PredictOptions
 from stallscan.inference.parts import Parts, to_table
+from stallscan.inference.predictor import Predictor
 from stallscan.inference.prepare import Prepare, not_prepared
+from stallscan.models.ensemble import model_files
 from stallscan.roi.extraction import Extraction
 from stallscan.types import BoolArray, Location
 
@@ -54,16 +57,13 @@ class Model:
 
     @classmethod
     def of(cls, folder: Path, *, batch: int, **options: Any) -> Model:
-        """Reads all files of a checkpoint or ensemble folder."""
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        """Reads what decides the answers of a checkpoint or ensemble folder."""
+        found = model_files(folder)
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
         return cls(files=files, options=options, batch=batch)
 
-    def load(self) -> Any:
+    def load(self) -> Predictor:
         """The predictor, on a node."""
-        from stallscan.inference.member import load_members
-        from stallscan.inference.predictor import Predictor
-
         with TemporaryDirectory(prefix="stallscan-") as name:
             for path, content in self.files.items():
                 place = Path(name) / path

@@ -165,10 +165,16 @@ class Parts:
         return sum(int(table["n_networks"].to_numpy().sum()) for table in tables)
 
     def _list(self) -> list[str]:
-        if not self._do(lambda: self._files.exists(self._root)):
-            return []
-        found = self._do(lambda: self._files.ls(self._root, detail=False, refresh=True))
-        names = sorted(path.rpartition("/")[2] for path in found)
+        """Names of the parts; none where there is no folder yet."""
+
+        def ask() -> list[str]:
+            try:
+                found: list[str] = self._files.ls(self._root, detail=False, refresh=True)
+            except FileNotFoundError:
+                return []
+            return found
+
+        names = sorted(path.rpartition("/")[2] for path in self._do(ask))
         return [name for name in names if name.startswith("part-") and name.endswith(".parquet")]
 
     def _open(self, name: str) -> BytesIO:
