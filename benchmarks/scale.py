@@ -8,7 +8,7 @@
 - `s3`: some hundred phantoms in a bucket of moto's: the same table as from disk; with a tenth of
   the requests failing; and how much time the bucket adds.
 
-Run as `python benchmarks/scale.py nodes|driver|s3 [--help]`. Tables go to results/scale-*.csv.
+Run as `python benchmarks/scale.py nodes|driver|s3 [--help]`. Tables go to results/scale-*-cpu.csv.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--flips", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    options.out = options.out or RESULTS / f"scale-{options.what}.csv"
+    options.out = options.out or RESULTS / f"scale-{options.what}-cpu.csv"
     options.work.mkdir(parents=True, exist_ok=True)
     if options.what == "nodes":
         from scaling.nodes import measure

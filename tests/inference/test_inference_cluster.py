@@ -26,6 +26,7 @@ from stallscan.data.cluster import (
     Stage,
     chunk_size,
     chunks,
+    connected,
     run_stages,
 )
 from stallscan.data.extract import ExtractOptions, extract_to_store
@@ -266,6 +267,16 @@ def test_options() -> None:
     choose_on_cluster(PredictOptions(device="cpu"), gpus, lambda: asked.append(1))  # type: ignore[arg-type,func-returns-value]
     choose_on_cluster(PredictOptions(), here, lambda: asked.append(1))  # type: ignore[arg-type,func-returns-value]
     assert asked == [1, 1]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no.such.host:6379", "nonsense:x"])
+def test_nobody_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with (
+        pytest.raises(ClusterError, match=f"--address {address}: no Ray cluster can be joined"),
+        connected(ClusterOptions(address=address)),
+    ):
+        pass
 
 
 def test_chunks() -> None:

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ def connected(options: ClusterOptions) -> Iterator[Resources]:
     if is_ours:
         variables = {name: os.environ[name] for name in _FORWARDED if name in os.environ}
         try:
+            _call(options.address)
             ray.init(
                 address=options.address,
                 runtime_env={"env_vars": variables} if variables else None,
@@ -94,7 +96,7 @@ def connected(options: ClusterOptions) -> Iterator[Resources]:
                 logging_level=logging.WARNING,
                 include_dashboard=None if options.address else False,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ClusterError(
                 f"--address {options.address}: no Ray cluster can be joined there "
                 f"({_gist(error)}); start one with `ray start --head`, or leave it out"
@@ -105,6 +107,13 @@ def connected(options: ClusterOptions) -> Iterator[Resources]:
     finally:
         if is_ours:
             ray.shutdown()
+
+
+def _call(address: str | None) -> None:
+    """Find out in seconds that nobody is at HOST:PORT, which takes Ray minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def absolute(item: Location) -> str:
