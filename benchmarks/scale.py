@@ -14,6 +14,7 @@ Run as `python benchmarks/scale.py nodes|driver|s3 [--help]`. Tables go to resul
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="of nodes")
     parser.add_argument("--model", type=Path, default=Path("default"))
     parser.add_argument("--flips", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of s3, that decode")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     options.out = options.out or RESULTS / f"scale-{options.what}-cpu.csv"

@@ -22,7 +22,7 @@ def measure(options: argparse.Namespace) -> None:
     n = options.n or 300
     folder = make_videos(options.work, min(options.unique, n), n)
     command = ["--model", str(options.model), "--flips", str(options.flips), "--overwrite", "-q"]
-    command += ["--engine", "openvino"]
+    command += ["--engine", "openvino", "--workers", str(options.workers)]
     tables, lines = {}, []
     with pytest.MonkeyPatch.context() as patch, s3_server(patch) as server:
         for path in sorted(folder.iterdir()):
