@@ -110,7 +110,7 @@ class ShardedStore(Mapping[str, Extraction]):
         return map(self.summary, self.names)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ShardedStore, (self.path,)
+        return ShardedStore, (self.path.absolute(),)
 
     def __repr__(self) -> str:
         return f"ShardedStore({str(self.path)!r})"

@@ -117,7 +117,8 @@ class RoiStore(Mapping[str, Extraction]):
                 yield summary
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(RoiStore, allow_incomplete=self._allow_incomplete), (self.path,)
+        make = partial(RoiStore, allow_incomplete=self._allow_incomplete)
+        return make, (self.path.absolute(),)  # other nodes have other working folders
 
     def __repr__(self) -> str:
         return f"RoiStore({str(self.path)!r})"
