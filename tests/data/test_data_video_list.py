@@ -57,3 +57,11 @@ def test_other_tables(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--split is 'train', and this has no splits"):
         find_videos([table(tmp_path, "1.mp4,1.mp4,")], split="train")
     assert is_table(Path("a.CSV.gz")) and is_table("s3://b/a.csv") and not is_table(Path("a.mp4"))
+
+
+def test_without_s3fs_nothing_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert find_videos([table(tmp_path, "/data/1.mp4,1.mp4,")])
+    for place in (table(tmp_path, "s3://b/1.mp4,1.mp4,"), "s3://b/1.mp4", "s3://b/prefix"):
+        with pytest.raises(OptionError, match=r"pip install 'stallscan\[s3\]'"):
+            find_videos([place])

@@ -9,7 +9,7 @@ from pathlib import Path
 from stallscan.data.video_list import is_table, read_video_list
 from stallscan.errors import OptionError
 from stallscan.types import Location
-from stallscan.video.remote import base_name, list_prefix, parse_location
+from stallscan.video.remote import base_name, list_prefix, parse_location, require_s3fs
 
 SPLITS = ("train", "test")
 """Folders of videos in a data set shaped as the competition's."""
@@ -27,7 +27,7 @@ def find_videos(inputs: Sequence[Location], *, split: str | None = None) -> list
 
     Raises:
         OptionError: nothing given, a folder without videos, two videos with one base name, a name
-            that a table cannot hold, or a split of what is no data set.
+            that a table cannot hold, or a split of what is no data set; no s3fs for URLs.
         TableError: a table cannot be read.
         FetchError: a prefix cannot be listed, or a table not be fetched.
     """
@@ -42,6 +42,8 @@ def find_videos(inputs: Sequence[Location], *, split: str | None = None) -> list
             videos += read_video_list(place)
         else:
             videos += _under_url(place, split) if isinstance(place, str) else _at(place, split)
+    if any(isinstance(video, str) for video in videos):
+        require_s3fs()
     seen: dict[str, Location] = {}
     for video in videos:
         name = base_name(video)

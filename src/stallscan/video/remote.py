@@ -7,6 +7,7 @@ environment, ~/.aws, a role; AWS_ENDPOINT_URL for other stores that speak S3.
 from __future__ import annotations
 
 import errno
+import importlib.util
 import logging
 import os
 import random
@@ -82,6 +83,18 @@ def base_name(place: Location) -> str:
 def be_anonymous() -> None:
     """Sign no request from now on, here and in processes that are started."""
     os.environ[ANONYMOUS] = "true"
+
+
+def require_s3fs() -> None:
+    """Before a long run: that it will be able to fetch.
+
+    Raises:
+        OptionError: s3fs is not installed.
+    """
+    if importlib.util.find_spec("s3fs") is None:
+        raise OptionError(
+            "reading from S3 needs s3fs; install it with `pip install 'stallscan[s3]'`"
+        )
 
 
 @contextmanager
@@ -195,12 +208,9 @@ def _filesystem() -> S3FileSystem:
 @lru_cache(maxsize=2)
 def _open_filesystem(anonymous: str, pid: int) -> S3FileSystem:
     """One of each process: connections do not outlive a fork."""
-    try:
-        from s3fs import S3FileSystem
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            f"reading from S3 needs {error.name}; install it with `pip install 'stallscan[s3]'`"
-        ) from error
+    require_s3fs()
+    from s3fs import S3FileSystem
+
     is_signed = anonymous.lower() not in ("1", "true") and _has_credentials()
     settings: dict[str, Any] = {
         "config_kwargs": {
