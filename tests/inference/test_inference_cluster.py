@@ -220,10 +220,14 @@ def test_extract_loses_a_node_and_its_driver(
     assert len(there) >= 2
     with pytest.raises(StoreError, match=r"is incomplete, \d of 5 shards"):
         open_store(out)
+    (out / ".shard-000003.lmdb.lost.1").write_bytes(b"unfinished")
     record = extract_to_shards([folder], out, options, RoiOptions(), cluster, progress=lose_a_node)
     two_nodes.add_node(num_cpus=1, object_store_memory=100 * 2**20)
     assert record.exit_code == 3 and record.record["counts"]["failed"] == 1
     assert all(path.stat().st_mtime_ns == when for path, when in there.items())
+    assert sorted(path.name for path in out.iterdir()) == [
+        "run.json", *(f"shard-00000{number}.lmdb" for number in range(5))
+    ]  # fmt: skip
     one, many = open_store(whole), open_store(out)
     assert one.names == many.names and one.identity == many.identity
     for summary, other in zip(one.summaries(), many.summaries(), strict=True):

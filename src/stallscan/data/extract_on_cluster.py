@@ -95,6 +95,8 @@ def extract_to_shards(
                     n_done += n
                     if progress:
                         progress(n_done, len(videos))
+            for unfinished in out.glob(".shard-*"):  # of nodes that were lost
+                unfinished.unlink(missing_ok=True)
             # Complete before its index is, for only complete ones are read.
             n_bytes = sum(shard_path(out, n).stat().st_size for n in range(len(shards)))
             run.complete(exit_code=3, n_bytes=n_bytes, version=__version__)
