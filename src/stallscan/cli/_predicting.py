@@ -74,6 +74,7 @@ class Job:
 
 
 def predict_here(job: Job, out: Path, run: Manifest, workers: int) -> None:
+    """Row by row, in order, into a partial table."""
     from stallscan.inference.batch import predict_all
     from stallscan.inference.predictor import Predictor
 
@@ -109,6 +110,7 @@ def predict_on_cluster(
     *,
     overwrite: bool,
 ) -> None:
+    """Rows in any order, into parts; from them the table."""
     from stallscan.data.cluster import connected
     from stallscan.inference import cluster as many
     from stallscan.inference.parts import Parts

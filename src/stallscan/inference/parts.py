@@ -137,16 +137,18 @@ class Parts:
             Counts by status, and ``stalled``.
 
         Raises:
-            OutputConflictError: the parts are not those of these inputs.
+            OutputConflictError: rows are missing, as where another process has removed some.
         """
         tables = [pq.read_table(self._open(name)) for name in self._names]
-        table = pa.concat_tables(tables).sort_by("row") if tables else SCHEMA.empty_table()
-        numbers = table["row"].to_numpy()
+        table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+        # A row is twice in it where two processes wrote to one place: the same, so once is enough.
+        numbers, first = np.unique(table["row"].to_numpy(), return_index=True)
         if not np.array_equal(numbers, np.arange(len(filenames))):
             raise OutputConflictError(
-                f"{self.place}: has {len(numbers):,} rows, not one for each of the "
-                f"{len(filenames):,} inputs; give another --out, or pass --overwrite"
+                f"{self.place}: has {len(numbers):,} of {len(filenames):,} rows, although all have "
+                "come; see that no other process writes there, then run the same command again"
             )
+        table = table.take(first)
         counts = Counter[str]()
         unfinished = out.with_name(out.name + ".tmp")
         with unfinished.open("w", newline="", encoding="utf-8") as file:
