@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.special import gammainc
-from scipy.stats import norm, poisson
+from scipy.special import gammainc, gammaln, ndtri, xlogy
 
 from stallscan.simulate.settings import Settings
 
@@ -248,7 +247,9 @@ def _photon_table() -> Float32:
     photons = np.arange(1, 720)
     grid = np.linspace(0, 27, 800) ** 2  # photons; finer where they are few
     below = gammainc(GAMMA_SHAPE * photons[:, None], GAMMA_SHAPE * grid)
-    share = poisson.pmf(photons, means[:, None]) @ below + np.exp(-means)[:, None]
+    # As scipy.stats has it, which takes longer to import than all else here.
+    chance = np.exp(xlogy(photons, means[:, None]) - gammaln(photons + 1) - means[:, None])
+    share = chance @ below + np.exp(-means)[:, None]
     quantiles = (np.arange(_N_QUANTILES) + 0.5) / _N_QUANTILES
     table = np.empty((_N_LEVELS, _N_QUANTILES), np.float32)
     for row, cumulative in zip(table, share, strict=True):
@@ -259,7 +260,7 @@ def _photon_table() -> Float32:
 @functools.cache
 def _normal_table() -> Float32:
     """``(4096,)`` quantiles of the normal distribution."""
-    return _float32(norm.ppf((np.arange(_N_NORMAL) + 0.5) / _N_NORMAL))
+    return _float32(ndtri((np.arange(_N_NORMAL) + 0.5) / _N_NORMAL))
 
 
 @njit(cache=True, nogil=True)
