@@ -27,12 +27,19 @@ def test_import_and_help_stay_light() -> None:
     assert not loaded.intersection(HEAVY)
 
 
-@pytest.mark.parametrize("verb", ["predict", "evaluate", "train", "recipes"])
-def test_the_help_of_a_verb_loads_no_torch(verb: str) -> None:
-    code = (
-        f"from stallscan.cli import main\ntry: main(['{verb}', '--help'])\nexcept SystemExit: pass"
+def test_the_help_of_a_verb_loads_no_torch() -> None:
+    loaded = modules_after(
+        """
+from stallscan.cli import main
+
+for verb in ("predict", "evaluate", "train", "recipes"):
+    try:
+        main([verb, "--help"])
+    except SystemExit:
+        print(verb)
+"""
     )
-    assert not modules_after(code).intersection({"torch", "lightning", "sklearn"})
+    assert not loaded.intersection({"torch", "lightning", "sklearn"})
 
 
 def test_predict_needs_neither_lightning_nor_scikit_learn() -> None:

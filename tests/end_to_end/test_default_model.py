@@ -14,7 +14,7 @@ UNSEEN_SEED = 4_242_424
 
 def test_it_tells_stalled_from_flowing_on_unseen_phantoms() -> None:
     predictor = stallscan.load_predictor(flips=1)
-    labels = [Label(index % 2) for index in range(50)]
+    labels = [Label(index % 2) for index in range(30)]
     probabilities = [
         predictor(phantom_roi((UNSEEN_SEED, index), label)[0]).probability
         for index, label in enumerate(labels)

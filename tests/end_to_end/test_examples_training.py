@@ -24,7 +24,8 @@ from stallscan.data import STALLED_BY_SCORE, RoiStore
 from stallscan.models.card import read_card
 from stallscan.simulate import phantom_roi
 from stallscan.simulate.settings import load_settings
-from stallscan.training import RECIPES, Recipe, load_recipe
+from stallscan.training import RECIPES, Recipe, history, load_recipe
+from stallscan.training import run as run_file
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
@@ -84,6 +85,9 @@ def test_three_stages_over_folds_to_a_submission(
         return stallscan_command(arguments)
 
     monkeypatch.setattr(script, "stallscan_command", command)
+    # Tested elsewhere, and here for six networks.
+    monkeypatch.setattr(history, "draw_curves", lambda *_: None)
+    monkeypatch.setattr(run_file, "require_memory_for", lambda *_, **__: None)
     out = tmp_path / "out"
     network = ("model.architecture=resnet18", "model.options.width=0.0625", "input.size=[32,32,32]")
     smaller = (*network, "sampler.batches_per_epoch=2", "sampler.batch_size=2")
