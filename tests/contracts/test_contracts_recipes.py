@@ -239,8 +239,7 @@ def test_a_recipe_takes_two_steps_and_saves_what_predicts(
     path: str, train_once: Train, roi: Volume
 ) -> None:
     run = train_once(path)
-    # Read by Python's own unpickler, which is faster; export reads the best with the safe one.
-    last = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=False)
+    last = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert (last["epoch"], last["global_step"]) == (0, 2)
     predictor = stallscan.load_predictor(run.folder, flips=1)
     assert 0 < predictor(roi).probability < 1
