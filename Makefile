@@ -13,11 +13,13 @@ PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 setup: $(STAMP)
 
-# Editable, so that a changed source file needs no new installation.
+# Editable, so that a changed source file needs no new installation. Byte code is made of what is
+# imported, when it first is: of all packages it takes half a minute.
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (about two minutes, once) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
+		-c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: setup
