@@ -202,13 +202,13 @@ def _words(error: Exception) -> str:
 
 
 def _filesystem() -> S3FileSystem:
+    require_s3fs()
     return _open_filesystem(os.environ.get(ANONYMOUS, ""), os.getpid())
 
 
 @lru_cache(maxsize=2)
 def _open_filesystem(anonymous: str, pid: int) -> S3FileSystem:
     """One of each process: connections do not outlive a fork."""
-    require_s3fs()
     from s3fs import S3FileSystem
 
     is_signed = anonymous.lower() not in ("1", "true") and _has_credentials()
