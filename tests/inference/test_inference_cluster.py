@@ -19,7 +19,7 @@ from slow_loading import Slow, refuse, stumble
 
 from clips import draw_clip
 from stallscan.cli import main
-from stallscan.cli._values import cluster_options
+from stallscan.cli._cluster import cluster_options
 from stallscan.data import shards
 from stallscan.data.cluster import (
     ClusterOptions,

@@ -97,6 +97,13 @@ def test_when_a_part_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert Parts(place, "run").done(3).all()
 
 
+def test_a_folder_by_its_url(tmp_path: Path) -> None:
+    parts = Parts(f"file://{tmp_path}/p", "run")
+    parts.append(table(0))
+    parts.flush()
+    assert (tmp_path / "p" / "part-000000.parquet").exists()
+
+
 def test_no_row_twice(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "p", "run")
     for rows in ((2, 1), (1, 0, 2)):

@@ -13,13 +13,8 @@ from tyro.constructors import (
     PrimitiveTypeInfo,
 )
 
-from stallscan.data.cluster import ClusterOptions
-from stallscan.errors import OptionError
-from stallscan.types import Color, Location, Size
+from stallscan.types import Color, Size
 from stallscan.video.remote import is_url
-
-Cluster = Literal["ray"]
-"""Engines that work on many machines."""
 
 _TRIPLES: dict[Any, str] = {Size: "Z,Y,X", Color: "R,G,B"}
 
@@ -120,23 +115,3 @@ def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
             ["None"] if value is None else spec.str_from_instance(value)
         ),
     )
-
-
-def cluster_options(
-    cluster: Cluster | None,
-    *,
-    address: str | None,
-    actors: int | None,
-    parts: Location | None = None,
-) -> ClusterOptions | None:
-    """Options of a cluster; None without one.
-
-    Raises:
-        OptionError: some of them without --cluster.
-    """
-    if cluster is not None:
-        return ClusterOptions(address=address, actors=actors)
-    for name, given in (("address", address), ("actors", actors), ("parts", parts)):
-        if given is not None:
-            raise OptionError(f"--{name} is {given} without --cluster; add --cluster ray")
-    return None

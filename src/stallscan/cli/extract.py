@@ -8,8 +8,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from stallscan.cli._cluster import Cluster, cluster_options
 from stallscan.cli._progress import progress_callback, say
-from stallscan.cli._values import Cluster, cluster_options
 from stallscan.data.extract import ExtractOptions
 from stallscan.roi.options import RoiOptions
 from stallscan.types import Location

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from stallscan.cli._cluster import Cluster, cluster_options
 from stallscan.cli._predicting import Job, predict_here, predict_on_cluster
 from stallscan.cli._progress import say
-from stallscan.cli._values import Cluster, cluster_options
 from stallscan.data.submission import check_submission_filenames, write_submission
 from stallscan.data.tables import read_predictions
 from stallscan.errors import OptionError

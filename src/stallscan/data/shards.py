@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stallscan.data._store_header import key_of
-from stallscan.data.store import RoiStore, Summary
+from stallscan.data.store import RoiStore, Summary, shards_in
 from stallscan.errors import StoreError
 from stallscan.roi.extraction import Extraction
 
@@ -27,11 +27,6 @@ MAX_OPEN = 128
 def shard_path(folder: Path, number: int) -> Path:
     """Where a shard lies."""
     return folder / f"shard-{number:06d}.lmdb"
-
-
-def is_sharded(path: Path) -> bool:
-    """Whether a folder holds shards, complete or not."""
-    return path.is_dir() and next(path.glob("shard-*.lmdb"), None) is not None
 
 
 class ShardedStore(Mapping[str, Extraction]):
@@ -63,14 +58,12 @@ class ShardedStore(Mapping[str, Extraction]):
                 f"{record_path}: cannot be read ({error}), and says whether the shards are all; "
                 "copy the whole folder, or run the same `stallscan extract` again"
             ) from error
-        paths = sorted(self.path.glob("shard-*.lmdb"))
+        paths = sorted(shards_in(self.path))
         if state != "complete" or len(paths) != n_shards:
             raise StoreError(
                 f"{self.path}: is incomplete, {len(paths):,} of {n_shards} shards; run the same "
                 "`stallscan extract` again, or copy the whole folder"
             )
-        if not paths:
-            raise StoreError(f"{self.path}: holds no shard-*.lmdb; name the folder that does")
         self._paths = paths
         self._opened: OrderedDict[int, RoiStore] = OrderedDict()
         self._guard = threading.Lock()
@@ -141,4 +134,4 @@ def open_store(path: Path) -> Store:
     Raises:
         StoreError: it is missing, incomplete or damaged.
     """
-    return ShardedStore(path) if is_sharded(path) else RoiStore(path)
+    return ShardedStore(path) if any(shards_in(path)) else RoiStore(path)

@@ -31,6 +31,7 @@ __all__ = [
     "decode_entry",
     "encode",
     "is_store",
+    "shards_in",
     "store_digest",
 ]
 
@@ -167,7 +168,7 @@ def is_store(path: str | os.PathLike[str]) -> bool:
         StoreError: the file may not be read.
     """
     path = Path(path)
-    if path.suffix == ".lmdb" or next(path.glob("shard-*.lmdb"), None) is not None:
+    if path.suffix == ".lmdb" or any(shards_in(path)):
         return True
     if not path.is_file():
         return False
@@ -179,6 +180,11 @@ def is_store(path: str | os.PathLike[str]) -> bool:
             f"{path}: cannot be read ({error.strerror or error}); check its permissions"
         ) from error
     return len(head) == 20 and struct.unpack_from("=I", head, 16)[0] == _LMDB_MAGIC
+
+
+def shards_in(folder: Path) -> Iterator[Path]:
+    """Stores that several machines wrote side by side; see `stallscan.data.shards`."""
+    return folder.glob("shard-*.lmdb")
 
 
 def store_digest(path: str | os.PathLike[str]) -> str:

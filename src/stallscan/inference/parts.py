@@ -22,7 +22,7 @@ from stallscan.data.tables import BOX_COLUMNS, PREDICTION_COLUMNS
 from stallscan.errors import OutputConflictError
 from stallscan.inference.table import Row
 from stallscan.types import BoolArray, Box, Location
-from stallscan.video.remote import open_folder, patiently
+from stallscan.video.remote import open_folder, parse_location, patiently
 
 Result = TypeVar("Result")
 
@@ -84,8 +84,8 @@ class Parts:
     """
 
     def __init__(self, place: Location, run: str, *, overwrite: bool = False) -> None:
-        self.place = place
-        self._files, self._root = open_folder(place)
+        self.place = parse_location(place) if isinstance(place, str) else place
+        self._files, self._root = open_folder(self.place)
         self._run = run
         self._pending: list[pa.Table] = []
         self._flushed_s = time.monotonic()
@@ -194,7 +194,7 @@ class Parts:
         unfinished.replace(path)
 
     def _do(self, ask: Callable[[], Result]) -> Result:
-        return patiently(str(self.place), ask) if isinstance(self.place, str) else ask()
+        return patiently(self.place, ask) if isinstance(self.place, str) else ask()
 
 
 def _rows(table: pa.Table) -> Iterator[Row]:

@@ -150,7 +150,7 @@ def list_prefix(url: str) -> tuple[list[str], list[str]]:
 def open_folder(place: Location) -> tuple[AbstractFileSystem, str]:
     """A folder or prefix to write into: its file system, and what it is called there."""
     if isinstance(place, str):
-        return _filesystem(), parse_location(place).removeprefix(SCHEME)  # type: ignore[union-attr]
+        return _filesystem(), place.removeprefix(SCHEME)
     from fsspec.implementations.local import LocalFileSystem
 
     return LocalFileSystem(), str(place.absolute())
@@ -174,9 +174,7 @@ def patiently(url: str, ask: Callable[[], Result]) -> Result:
                 f"{url}: may not be read ({_words(error)}); check the credentials (environment, "
                 "~/.aws or role), or pass --anonymous for a public bucket"
             ) from error
-        except StallscanError:
-            raise
-        except Exception as error:  # of s3fs, botocore and aiohttp, which share no base
+        except _passing() as error:
             if _is_wrong(error):
                 raise FetchError(f"{url}: {_words(error)[:200]}; check the name") from error
             if wait_s is None:
@@ -187,6 +185,15 @@ def patiently(url: str, ask: Callable[[], Result]) -> Result:
             log.info("%s: %s; once more in a moment", url, _words(error))
             time.sleep(wait_s * (1 + random.random()))
     raise AssertionError("the last wait is None")
+
+
+def _passing() -> tuple[type[Exception], ...]:
+    """Errors of networks and stores. Any other is a defect, which shows as what it is."""
+    from aiohttp import ClientError
+    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import ClientError as Refusal
+
+    return OSError, ClientError, BotoCoreError, Refusal
 
 
 def _is_wrong(error: Exception) -> bool:
