@@ -74,7 +74,7 @@ def test_wrong_calls_are_refused_with_what_was_given_and_what_is_allowed(name: s
         with pytest.raises(OptionError, match=f"{key}.*allowed"):
             made(image=image, rng=0, **{key: rows})
     with pytest.raises(OptionError, match="record was drawn for"):
-        made.replay(made.record(0, SHAPE), image=image[1:])
+        made.replay(made.record(0, SHAPE, image=image), image=image[1:])
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -19,6 +19,7 @@ from transform_examples import (
     SIZES,
     WHITE,
     WITHOUT_RANDOMNESS,
+    ball,
     checkerboard,
     every_case,
     every_case_of_one_dtype,
@@ -30,7 +31,7 @@ from transform_examples import (
 
 import stallscan.augment
 from stallscan.augment import from_dict, from_yaml, to_yaml, transform_class
-from stallscan.augment._transform import Pixel, Spatial
+from stallscan.augment._transform import MaskOnly, Pixel, Spatial
 from stallscan.augment.registry import MODULES
 from stallscan.errors import OptionError
 
@@ -40,7 +41,7 @@ def test_every_transform_has_an_example_and_stands_in_the_package() -> None:
     for name in MODULES:
         assert getattr(stallscan.augment, name) is transform_class(name)
         assert transform_class(name).__name__ == name
-        assert issubclass(transform_class(name), (Spatial, Pixel))
+        assert issubclass(transform_class(name), (Spatial, Pixel, MaskOnly))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -105,11 +106,12 @@ def test_one_seed_gives_the_same_bytes_and_global_generators_are_left_alone(
     name: str, options: dict[str, Any]
 ) -> None:
     transform = make(name, options)
-    image = volume(SHAPE, taken(name)[0])
+    image, mask = volume(SHAPE, taken(name)[0]), ball(SHAPE)
     np_state, state = np.random.get_state()[1].tobytes(), random.getstate()  # noqa: NPY002
-    results = [transform(image=image, rng=seed)["image"] for seed in (*range(8), 0)]
-    assert results[0].tobytes() == results[-1].tobytes()
-    n_different = len({result.tobytes() for result in results})
+    calls = [transform(image=image, mask=mask, rng=seed) for seed in (*range(8), 0)]
+    results = [found["image"].tobytes() + found["mask"].tobytes() for found in calls]
+    assert results[0] == results[-1]
+    n_different = len(set(results))
     assert (n_different == 1) == (name in WITHOUT_RANDOMNESS or options.get("axis") is not None)
     assert np.random.get_state()[1].tobytes() == np_state  # noqa: NPY002
     assert random.getstate() == state
@@ -119,7 +121,7 @@ def test_one_seed_gives_the_same_bytes_and_global_generators_are_left_alone(
 def test_sample_gives_json_and_apply_is_pure(name: str, options: dict[str, Any]) -> None:
     transform = make(name, options)
     image = volume((*SHAPE, 3), taken(name)[-1])
-    params = transform.sample(np.random.default_rng(3), SHAPE)
+    params = transform.record(3, SHAPE, image=image, mask=volume(SHAPE))["drawn"]
     text = json.dumps(params)
     first = transform.apply(image, params)
     assert json.dumps(params) == text
@@ -192,10 +194,11 @@ def test_values_move_no_voxel_and_voxels_keep_their_labels(name: str) -> None:
     assert found["points"].dtype == found["boxes"].dtype == np.float64
     assert found["points"][0, 3] == found["boxes"][0, 6] == 17
     assert found["mask"].shape == found["image"].shape
-    if isinstance(transform, Pixel):
+    if isinstance(transform, (Pixel, MaskOnly)):
         np.testing.assert_array_equal(found["points"], places)
         np.testing.assert_array_equal(found["boxes"], boxes)
-        np.testing.assert_array_equal(found["mask"], mask)
+        key, target = ("mask", mask) if isinstance(transform, Pixel) else ("image", image)
+        np.testing.assert_array_equal(found[key], target)
     else:
         extents = np.array(found["image"].shape)
         low, high = found["boxes"][0, :3], found["boxes"][0, 3:6]

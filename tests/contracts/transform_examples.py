@@ -77,6 +77,13 @@ def volume(shape: tuple[int, ...], dtype: str = "uint8", seed: int = 0) -> NDArr
     return (share if dtype == "float32" else np.rint(share * WHITE[dtype])).astype(dtype)
 
 
+def ball(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A mask: what lies within a third of each extent from the middle."""
+    places = np.moveaxis(np.indices(shape[:3]), 0, -1) - (np.array(shape[:3]) - 1) / 2
+    reach = np.linalg.norm(places / np.array(shape[:3]), axis=3)
+    return (reach <= 1 / 3).astype(np.uint8)
+
+
 def taken(name: str, dtypes: tuple[str, ...] = tuple(WHITE)) -> list[str]:
     """The dtypes that a transform takes."""
     return ["float32"] if name == "FromFloat" else list(dtypes)

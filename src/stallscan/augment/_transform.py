@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stallscan.augment import _checks
 from stallscan.augment._maps import Map
 from stallscan.augment._plan import resample
+from stallscan.augment._scene import Scene
 from stallscan.errors import OptionError
 
 Params: TypeAlias = dict[str, Any]
@@ -75,17 +76,17 @@ class Augmentation(ABC):
 
     @abstractmethod
     def draw(
-        self, rng: np.random.Generator, shape: Shape, gate: Gate = Gate.P
-    ) -> tuple[Any, Shape]:
-        """Decide whether and how to act on a volume of this shape, and the shape it gets.
+        self, rng: np.random.Generator, scene: Scene, gate: Gate = Gate.P
+    ) -> tuple[Any, Scene]:
+        """Decide whether and how to act on a scene, and what it becomes.
 
         Args:
             rng: the randomness.
-            shape: ``(z, y, x)``.
+            scene: extent and targets.
             gate: what decides whether to act.
 
         Returns:
-            The record, None where nothing is to be done, and the new ``(z, y, x)``.
+            The record, None where nothing is to be done, and the new scene.
         """
 
     @abstractmethod
@@ -120,16 +121,30 @@ class Augmentation(ABC):
 
         targets = self._arrays(targets)
         shape = shape_of(targets, self._targets)
-        record, _ = self.draw(self._generator(rng), shape)
+        record, _ = self.draw(self._generator(rng), Scene(shape, targets, self._targets))
         result = run(self.steps(record), shape, targets, self._targets)
         if return_record:
             result["record"] = self._as_record(shape, record)
         return result
 
-    def record(self, rng: Rng, shape: tuple[int, ...]) -> dict[str, Any]:
-        """Draw without applying: a record for `replay`."""
+    def record(self, rng: Rng, shape: tuple[int, ...], **targets: Any) -> dict[str, Any]:
+        """Draw without applying: a record for `replay`.
+
+        Args:
+            rng: as in a call.
+            shape: ``(z, y, x, …)``.
+            targets: of that extent, for transforms that look at them before they draw.
+
+        Raises:
+            OptionError: one of them has another extent, or a transform has nothing to look at.
+        """
+        from stallscan.augment._run import shape_of
+
         extent = (shape[0], shape[1], shape[2])
-        record, _ = self.draw(self._generator(rng), extent)
+        targets = self._arrays(targets)
+        if targets and (found := shape_of(targets, self._targets)) != extent:
+            raise OptionError(f"the targets have the extent {found}, shape is {extent}")
+        record, _ = self.draw(self._generator(rng), Scene(extent, targets, self._targets))
         return self._as_record(extent, record)
 
     def _as_record(self, shape: Shape, drawn: Any) -> dict[str, Any]:
@@ -281,15 +296,23 @@ class Transform(Augmentation):
         )
 
     def draw(
-        self, rng: np.random.Generator, shape: Shape, gate: Gate = Gate.P
-    ) -> tuple[Params | None, Shape]:
+        self, rng: np.random.Generator, scene: Scene, gate: Gate = Gate.P
+    ) -> tuple[Params | None, Scene]:
         """See `Augmentation.draw`; one number is drawn for p whatever decides."""
         chance = rng.random()
         acts = gate is Gate.OPEN or (gate is Gate.P and chance < self.p)
         if not (acts or self.always_apply):
-            return None, shape
-        params = self.sample(rng, shape)
-        return params, self.out_shape(params, shape)
+            return None, scene
+        params = self.look(rng, scene)
+        return params, scene.after(self, params)
+
+    def look(self, rng: np.random.Generator, scene: Scene) -> Params:
+        """`sample`, for transforms whose draw depends on what the targets hold.
+
+        They override it and keep in the parameters what they have found, so that a record says it
+        all. Looking carries out on that target what was drawn before.
+        """
+        return self.sample(rng, scene.shape)
 
     def steps(self, record: Params | None) -> list[tuple[Transform, Params]]:
         """See `Augmentation.steps`."""
@@ -345,6 +368,14 @@ class Pixel(Transform):
         None where a value does not decide its result. Consecutive tables become one.
         """
         return None
+
+
+class MaskOnly(Transform):
+    """A transform of masks; images, points and boxes stay as they are."""
+
+    def apply(self, volume: NDArray[Any], params: Params) -> NDArray[Any]:
+        """See `Transform.apply`."""
+        return volume.copy(order="C")
 
 
 def _extent(array: NDArray[Any]) -> Shape:

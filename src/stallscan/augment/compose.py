@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from stallscan.augment import _checks
-from stallscan.augment._transform import Augmentation, Gate, Params, Shape, Transform
+from stallscan.augment._scene import Scene
+from stallscan.augment._transform import Augmentation, Gate, Params, Transform
 from stallscan.errors import OptionError
 
 Records = list[Any]
@@ -77,15 +78,15 @@ class _Pipeline(Augmentation):
         )
 
     def _draw_some(
-        self, numbers: Sequence[int], rng: np.random.Generator, shape: Shape, gate: Gate
-    ) -> tuple[Records, Shape]:
+        self, numbers: Sequence[int], rng: np.random.Generator, scene: Scene, gate: Gate
+    ) -> tuple[Records, Scene]:
         """Children by number, in order: ``[number, record]`` of those that act."""
         records: Records = []
         for number in numbers:
-            drawn, shape = self.transforms[number].draw(rng, shape, gate)
+            drawn, scene = self.transforms[number].draw(rng, scene, gate)
             if drawn is not None:
                 records.append([number, drawn])
-        return records, shape
+        return records, scene
 
 
 class Compose(_Pipeline):
@@ -133,11 +134,11 @@ class Compose(_Pipeline):
         return {**super().to_dict(), "targets": [list(keys) for keys in self.targets]}
 
     def draw(
-        self, rng: np.random.Generator, shape: Shape, gate: Gate = Gate.P
-    ) -> tuple[Records | None, Shape]:
+        self, rng: np.random.Generator, scene: Scene, gate: Gate = Gate.P
+    ) -> tuple[Records | None, Scene]:
         """See `Augmentation.draw`."""
         children = Gate.P if self._acts(rng, gate) else Gate.ALWAYS
-        return self._draw_some(range(len(self.transforms)), rng, shape, children)
+        return self._draw_some(range(len(self.transforms)), rng, scene, children)
 
 
 class OneOf(_Pipeline):
@@ -156,13 +157,13 @@ class OneOf(_Pipeline):
         self._weights = _weights(self)
 
     def draw(
-        self, rng: np.random.Generator, shape: Shape, gate: Gate = Gate.P
-    ) -> tuple[Records | None, Shape]:
+        self, rng: np.random.Generator, scene: Scene, gate: Gate = Gate.P
+    ) -> tuple[Records | None, Scene]:
         """See `Augmentation.draw`."""
         if not self._acts(rng, gate) or not self.transforms:
-            return None, shape
+            return None, scene
         number = int(rng.choice(len(self.transforms), p=self._weights))
-        return self._draw_some([number], rng, shape, Gate.OPEN)
+        return self._draw_some([number], rng, scene, Gate.OPEN)
 
 
 class SomeOf(_Pipeline):
@@ -207,15 +208,15 @@ class SomeOf(_Pipeline):
         return {**super().to_dict(), "n": list(self.n), "replace": self.replace}
 
     def draw(
-        self, rng: np.random.Generator, shape: Shape, gate: Gate = Gate.P
-    ) -> tuple[Records | None, Shape]:
+        self, rng: np.random.Generator, scene: Scene, gate: Gate = Gate.P
+    ) -> tuple[Records | None, Scene]:
         """See `Augmentation.draw`; those drawn act in the order of the list."""
         if not self._acts(rng, gate) or not self.transforms:
-            return None, shape
+            return None, scene
         count = int(rng.integers(self.n[0], self.n[1] + 1))
         chosen = rng.choice(len(self.transforms), count, self.replace, self._weights)
         numbers = sorted(int(number) for number in chosen)
-        return self._draw_some(numbers, rng, shape, Gate.OPEN)
+        return self._draw_some(numbers, rng, scene, Gate.OPEN)
 
 
 def _weights(pipeline: _Pipeline) -> list[float]:

@@ -130,7 +130,8 @@ class Preparation:
             augmentation = None if rng is None else self.augmentation
             return network_input(volume, augmentation, self.preprocessing, rng)
         image = volume.array if self.preprocessing.is_colour else to_grey(volume.array)[..., None]
-        record = self.augmentation.record(rng, image.shape)
+        mask = np.broadcast_to(volume.mask, image.shape[:3])
+        record = self.augmentation.record(rng, image.shape, image=image, mask=mask)
         return RawSample(image, volume.mask.astype(np.uint8), record)
 
 
