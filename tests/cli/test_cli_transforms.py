@@ -9,8 +9,12 @@ import sys
 import pytest
 
 from stallscan.augment import PRESETS, Preprocessing, from_yaml, preset, transform_class
-from stallscan.augment.registry import MODULES
+from stallscan.augment.registry import BATCHES, MODULES, batch_class
 from stallscan.cli import main
+
+
+def class_of(name: str) -> type:
+    return batch_class(name) if name in BATCHES else transform_class(name)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -24,6 +28,7 @@ def test_the_list_has_every_transform_and_preset_with_a_line_each(
     lines = printed(capsys).splitlines()
     entries = [line.split(maxsplit=1) for line in lines if line.startswith("  ")]
     things: dict[str, object] = {name: transform_class(name) for name in MODULES}
+    things |= {name: batch_class(name) for name in BATCHES}
     things |= PRESETS | {"evaluation": Preprocessing}
     assert [name for name, _ in entries] == list(things)
     for name, summary in entries:
@@ -37,7 +42,7 @@ def test_the_preset_of_evaluation_shows_what_it_does(capsys: pytest.CaptureFixtu
     assert "half-pixel centres" in printed(capsys, "evaluation")
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [*MODULES, *BATCHES])
 def test_a_transform_shows_every_option_with_default_and_meaning(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,7 +50,7 @@ def test_a_transform_shows_every_option_with_default_and_meaning(
     assert text.startswith(f"{name}: ")
     options = text.partition("\nOptions:\n")[2].partition("\n\nExample:\n")
     found = {line.split()[0]: line for line in options[0].splitlines() if line[2:3] != " "}
-    fields = {field.name: field for field in dataclasses.fields(transform_class(name))}
+    fields = {field.name: field for field in dataclasses.fields(class_of(name))}
     assert found.keys() == fields.keys()
     for key, line in found.items():
         default = fields[key].default
@@ -84,7 +89,7 @@ def test_a_name_like_no_other_gets_the_list_alone(capsys: pytest.CaptureFixture[
     assert main(["transforms", "qqq"]) == 2
     message = capsys.readouterr().err
     assert "no transform or preset 'qqq'; choose from" in message
-    assert all(name in message for name in (*MODULES, *PRESETS))
+    assert all(name in message for name in (*MODULES, *BATCHES, *PRESETS))
 
 
 def test_two_names_are_usage() -> None:

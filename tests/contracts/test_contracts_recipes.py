@@ -272,8 +272,9 @@ def test_every_key_that_a_recipe_may_have_is_read(
     chosen = ["optimizer.name=sgd", "optimizer.lr=0.01", "schedule.name=constant", "combine=logit"]
     file = tmp_path / "mine.yaml"
     file.write_text("about: one\nmembers: [{recipe: smoke, folds: [0]}]\n")
-    recipe = load_recipe(str(file), [*narrowed("smoke"), *chosen])
-    train_all(tmp_path / "run", recipe, OPTIONS, progress=False)
+    for mix in ("mixup", "cutmix"):
+        recipe = load_recipe(str(file), [*narrowed("smoke"), *chosen, f"mix.name={mix}"])
+        train_all(tmp_path / mix, recipe, OPTIONS, progress=False)
     known = {
         (cls, field.name)
         for cls in SECTIONS

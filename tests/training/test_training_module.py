@@ -21,7 +21,7 @@ from stallscan.training.engine import Run, fit
 from stallscan.training.module import StallModule
 from stallscan.training.options import TrainOptions
 from stallscan.training.recipe import Recipe
-from stallscan.training.samples import TRAIN_STREAM, SampleKey, collate
+from stallscan.training.samples import MIX_STREAM, TRAIN_STREAM, SampleKey, collate
 from stallscan.types import Label
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
@@ -286,6 +286,28 @@ def test_the_step_s_loss_is_the_recipe_s() -> None:
     t = seen.targets.double() * 0.8 + 0.1
     each = -(t * p.log() + (1 - t) * (1 - p).log())
     assert loss == pytest.approx((each * seen.weights).mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("mix", ["{name: mixup, alpha: 1}", "{name: cutmix, p: 1, axes: [0, 2]}"])
+def test_a_mixed_batch_is_judged_by_mixed_labels(mix: str) -> None:
+    recipe = tiny_recipe(f"mix={mix}", "model.options.dropout=0", "loss.label_smoothing=0")
+    one, seen = lone(recipe), batch()._replace(weights=torch.tensor([1.0, 0.5, 0.0, 2.0]))
+    assert one.mix is not None
+    mixed = one.mix(
+        images=seen.inputs,
+        targets=seen.targets,
+        weights=seen.weights,
+        rng=np.random.default_rng((0, MIX_STREAM, 5)),
+    )
+    assert not torch.equal(mixed["images"], seen.inputs)
+    assert ((mixed["targets"] > 0) & (mixed["targets"] < 1)).any()
+    logits = one.model(mixed["images"])[:, 0].double()
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, mixed["targets"].double(), reduction="none"
+    )
+    expected = (each * mixed["weights"]).mean().item()
+    assert one.training_step(seen, 5).item() == pytest.approx(expected, rel=1e-4)
+    assert one.training_step(seen, 6).item() != pytest.approx(expected, rel=1e-4)
 
 
 def test_validation_is_judged_in_the_order_of_the_samples_whoever_asked_about_them() -> None:

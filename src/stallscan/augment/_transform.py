@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 import warnings
-import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,16 +16,12 @@ from stallscan.augment import _checks
 from stallscan.augment._maps import Map
 from stallscan.augment._plan import resample
 from stallscan.augment._scene import Scene
+from stallscan.augment._seeded import Rng, Seeded
 from stallscan.errors import OptionError
 
 Params: TypeAlias = dict[str, Any]
 """What one application has drawn: numbers, words, lists of them; json can write it."""
 Shape: TypeAlias = tuple[int, int, int]
-Rng: TypeAlias = np.random.Generator | int | None
-
-
-_ELSEWHERE: dict[tuple[int, int], np.random.Generator] = {}
-"""By process and seed, the generators of pipelines that were made in another process."""
 
 
 class Gate(Enum):
@@ -39,7 +32,7 @@ class Gate(Enum):
     ALWAYS = "always_apply alone"
 
 
-class Augmentation(ABC):
+class Augmentation(Seeded, ABC):
     """A transform or a composition of them: called with targets, it returns them augmented.
 
     ``aug(image=volume, mask=labels, points=places, boxes=boxes, rng=generator)`` → dict of the same
@@ -49,30 +42,6 @@ class Augmentation(ABC):
 
     always_apply: bool
     p: float
-    seed: int | None
-
-    def _start(self) -> None:
-        """Make the generator of calls without ``rng``."""
-        entropy = np.random.SeedSequence(self.seed).entropy
-        object.__setattr__(self, "_entropy", entropy)
-        object.__setattr__(self, "_own", (os.getpid(), np.random.default_rng(entropy)))
-
-    def _generator(self, rng: Rng) -> np.random.Generator:
-        if isinstance(rng, np.random.Generator):
-            return rng
-        if rng is not None:
-            return np.random.default_rng(_checks.seed_of("rng", rng))
-        pid, own = self._own  # type: ignore[attr-defined]
-        if pid == os.getpid():
-            return own  # type: ignore[no-any-return]
-        # A copy in another process: the same stream there would repeat this one's samples. All
-        # copies there share one, for a new copy may come with every task.
-        key = (os.getpid(), self._entropy)  # type: ignore[attr-defined]
-        if key not in _ELSEWHERE:
-            name = multiprocessing.current_process().name
-            number = os.getpid() if name == "MainProcess" else zlib.crc32(name.encode())
-            _ELSEWHERE[key] = np.random.default_rng([self._entropy, number])  # type: ignore[attr-defined]
-        return _ELSEWHERE[key]
 
     @abstractmethod
     def draw(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stallscan.augment import _checks
+from stallscan.augment._batch import BatchAugmentation
 from stallscan.augment._transform import Augmentation, Transform
 from stallscan.augment.compose import Compose, OneOf, SomeOf
 from stallscan.errors import OptionError
@@ -35,6 +36,9 @@ MODULES = {
 }
 """Module of each transform, in the order in which they are listed."""
 
+BATCHES = {"MixUp": "mix_up", "CutMix": "cut_mix"}
+"""Module of each augmentation that mixes the samples of a batch."""
+
 _PIPELINES: dict[str, type[Compose | OneOf | SomeOf]] = {
     "Compose": Compose,
     "OneOf": OneOf,
@@ -51,6 +55,18 @@ def transform_class(name: str) -> type[Transform]:
     _checks.one_of("transform", name, tuple(MODULES))
     module = importlib.import_module(f"stallscan.augment.{MODULES[name]}")
     found: type[Transform] = getattr(module, name)
+    return found
+
+
+def batch_class(name: str) -> type[BatchAugmentation]:
+    """The class of an augmentation of batches.
+
+    Raises:
+        OptionError: there is none of this name.
+    """
+    _checks.one_of("batch augmentation", name, tuple(BATCHES))
+    module = importlib.import_module(f"stallscan.augment.{BATCHES[name]}")
+    found: type[BatchAugmentation] = getattr(module, name)
     return found
 
 

@@ -14,6 +14,7 @@ from stallscan.cli._progress import say
 from stallscan.errors import OptionError
 
 if TYPE_CHECKING:
+    from stallscan.augment._batch import BatchAugmentation
     from stallscan.augment._transform import Transform
 
 _NAMES, _DEFAULTS = 23, 12  # columns
@@ -35,12 +36,21 @@ def transforms(
     """
     from stallscan.augment.evaluation import Preprocessing
     from stallscan.augment.presets import PRESETS, preset
-    from stallscan.augment.registry import MODULES, to_yaml, transform_class
+    from stallscan.augment.registry import (
+        BATCHES,
+        MODULES,
+        batch_class,
+        to_yaml,
+        transform_class,
+    )
 
     if name is None:
         say("Transforms:")
         for each in MODULES:
             say(f"  {each:<{_NAMES}}{text_of(transform_class(each)).splitlines()[0]}")
+        say("\nOf batches:")
+        for each in BATCHES:
+            say(f"  {each:<{_NAMES}}{text_of(batch_class(each)).splitlines()[0]}")
         say("\nPresets:")
         for each, steps in PRESETS.items():
             say(f"  {each:<{_NAMES}}{text_of(steps).splitlines()[0]}")
@@ -48,12 +58,14 @@ def transforms(
         say("\n`stallscan transforms NAME` says all about one.")
     elif name in MODULES:
         say(_description(transform_class(name)))
+    elif name in BATCHES:
+        say(_description(batch_class(name)))
     elif name in PRESETS:
         say(to_yaml(preset(name)).rstrip())
     elif name == _EVALUATION:
         say(text_of(Preprocessing))
     else:
-        known = {each.lower(): each for each in (*MODULES, *PRESETS, _EVALUATION)}
+        known = {each.lower(): each for each in (*MODULES, *BATCHES, *PRESETS, _EVALUATION)}
         close = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f"did you mean {known[close[0]]!r}? " if close else ""
         raise OptionError(
@@ -62,7 +74,7 @@ def transforms(
     return 0
 
 
-def _description(kind: type[Transform]) -> str:
+def _description(kind: type[Transform | BatchAugmentation]) -> str:
     """The docstring, with each option's default beside its meaning."""
     text, _, example = text_of(kind).partition("\nExample:\n")
     meanings: dict[str, str] = {}

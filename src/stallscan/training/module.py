@@ -20,7 +20,7 @@ from stallscan.training.device_augment import on_device
 from stallscan.training.losses import weighted_loss
 from stallscan.training.optimizers import make_optimizer, make_schedule
 from stallscan.training.recipe import BinaryCrossEntropy, Recipe
-from stallscan.training.samples import Batch, augmentation_of
+from stallscan.training.samples import MIX_STREAM, Batch, augmentation_of
 
 MONITORS = {"auc": "val_auc", "mcc": "val_mcc", "loss": "val_loss"}
 """What a recipe's validation.metric is called in the logs."""
@@ -44,6 +44,7 @@ class StallModule(lightning.LightningModule):
         )
         self.model = model.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.augmentation = augmentation_of(recipe)
+        self.mix = None if recipe.mix is None else recipe.mix.augmentation()
         self.preprocessing = recipe.must_input.preprocessing()
         self.validated: list[tuple[Tensor, Tensor, Tensor]] = []
         self.labels: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -57,13 +58,23 @@ class StallModule(lightning.LightningModule):
         """
         number = self.batch_number(index)
         torch.manual_seed((self.seed << 32) + number)
-        logits = self.model(self._inputs(batch).to(memory_format=self.layout))[:, 0]
-        loss = weighted_loss(self.recipe.loss, logits, batch.targets, batch.weights)
+        inputs, targets, weights = self._mixed(batch, number)
+        logits = self.model(inputs.to(memory_format=self.layout))[:, 0]
+        loss = weighted_loss(self.recipe.loss, logits, targets, weights)
         if self._is_broken(loss):
             raise TrainingError(self._not_finite(loss.item(), index))
         n = len(batch.targets)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=n, sync_dist=True)
         return loss
+
+    def _mixed(self, batch: Batch, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, targets and weights, mixed where the recipe says so."""
+        inputs = self._inputs(batch)
+        if self.mix is None:
+            return inputs, batch.targets, batch.weights
+        rng = np.random.default_rng((self.seed, MIX_STREAM, number))
+        mixed = self.mix(images=inputs, targets=batch.targets, weights=batch.weights, rng=rng)
+        return mixed["images"], mixed["targets"], mixed["weights"]
 
     def _is_broken(self, loss: Tensor) -> bool:
         """Whether a loss is not finite, on any device: else the others would wait for this one."""

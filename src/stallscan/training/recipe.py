@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stallscan import augment
 from stallscan.augment.evaluation import Preprocessing
 from stallscan.errors import OptionError
 
@@ -83,6 +84,50 @@ class Augmentation:
     resize: bool = True
     legacy: bool = False
     device: Literal[True, False, "auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixUp:
+    """Samples of a batch are blended, see `stallscan.augment.MixUp`.
+
+    Attributes:
+        alpha: of the Beta distribution of the shares.
+        p: probability of each sample to be mixed.
+    """
+
+    name: Literal["mixup"] = "mixup"
+    alpha: float = 0.2
+    p: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.augmentation()
+
+    def augmentation(self) -> augment.MixUp:
+        """The function of it."""
+        return augment.MixUp(self.alpha, self.p)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutMix:
+    """Samples of a batch take boxes of one another, see `stallscan.augment.CutMix`.
+
+    Attributes:
+        alpha: of the Beta distribution of the shares.
+        p: probability of each sample to be mixed.
+        axes: along which boxes are cut: 0 (z), 1 (y), 2 (x).
+    """
+
+    name: Literal["cutmix"] = "cutmix"
+    alpha: float = 1.0
+    p: float = 0.5
+    axes: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        self.augmentation()
+
+    def augmentation(self) -> augment.CutMix:
+        """The function of it."""
+        return augment.CutMix(self.alpha, self.p, axes=self.axes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +436,7 @@ class Recipe:
         model: the network; null: the start's.
         input: what it sees; null: the start's.
         augmentation: null shows samples as they are.
+        mix: whether and how samples of a batch are mixed with one another, and their labels.
         data: what is learnt from.
         sampler: batches.
         validation: what an epoch is judged by.
@@ -408,6 +454,7 @@ class Recipe:
     model: Model | None = None
     input: Input | None = None
     augmentation: Augmentation | None = None
+    mix: MixUp | CutMix | None = None
     data: Data = field(default_factory=Data)
     sampler: Sampler = field(default_factory=Sampler)
     validation: Validation = field(default_factory=Validation)

@@ -25,8 +25,8 @@ from stallscan.training.recipe import Recipe
 from stallscan.types import Label
 from stallscan.workers import end_with_parent
 
-TRAIN_STREAM, VALIDATION_STREAM = 0, 1
-"""Second part of a sample's seed: the two sets never share one."""
+TRAIN_STREAM, VALIDATION_STREAM, MIX_STREAM = 0, 1, 2
+"""Second part of a seed: of the samples of the two sets, and of what mixes a batch."""
 
 
 class SampleKey(NamedTuple):
