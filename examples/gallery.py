@@ -47,6 +47,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "Normalize": ({}, 0),
     "ToFloat": ({}, 0),
     "FromFloat": ({"dtype": "uint16"}, 0),
+    "Attenuation": ({"left_limit": 0.15}, 0),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""
 VALUES = ("Normalize", "ToFloat", "FromFloat")

@@ -47,6 +47,7 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "FrameJitter": make("FrameJitter"),
         "RowNoise": make("RowNoise"),
         "PoissonGamma": make("PoissonGamma"),
+        "Attenuation": make("Attenuation"),
     }
 
 

@@ -25,6 +25,7 @@ IDENTITIES: dict[str, dict[str, Any]] = {
     "RowNoise": {"std_limit": 0},
     "FrameJitter": {"gain_limit": 1, "dim_prob": 0},
     "RandomGamma": {"gamma_limit": 100},
+    "Attenuation": {"left_limit": 1},
 }
 
 

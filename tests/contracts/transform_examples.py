@@ -45,6 +45,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Normalize": [{}, {"range_norm": True}],
     "ToFloat": [{}],
     "FromFloat": [{}, {"dtype": "uint8"}],
+    "Attenuation": [{"left_limit": (0.2, 0.6)}, {"left_limit": (0.3, 0.6), "dimmest": "either"}],
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{number}")

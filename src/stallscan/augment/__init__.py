@@ -9,6 +9,7 @@ import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
+        "attenuation": ["Attenuation"],
         "compose": ["Compose", "OneOf", "SomeOf"],
         "cut_mix": ["CutMix"],
         "elastic_transform": ["ElasticTransform"],

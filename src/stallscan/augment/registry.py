@@ -33,6 +33,7 @@ MODULES = {
     "Normalize": "normalize",
     "ToFloat": "to_float",
     "FromFloat": "to_float",
+    "Attenuation": "attenuation",
 }
 """Module of each transform, in the order in which they are listed."""
 
