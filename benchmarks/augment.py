@@ -41,7 +41,7 @@ TRANSFORMS = (
     *("Flip 0", "Flip 1", "Flip 2", "RandomRotate90", "GaussianNoise", "RandomGamma"),
     *("GridDropout", "Transpose", "Normalize", "ToFloat", "FromFloat", "TimeReverse"),
     *("RandomFrameDrop", "RandomShift", "FrameJitter", "RowNoise", "PoissonGamma"),
-    *("Attenuation",),
+    *("Attenuation", "MixUp", "CutMix"),
 )
 _OVERHEAD = (
     "hundredths of a ms to check, record and copy; volumentations without Compose only slices"

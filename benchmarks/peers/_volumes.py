@@ -15,6 +15,11 @@ def volumes(shape: tuple[int, ...], *, as_float: bool = False) -> list[NDArray]:
     return [each.astype(np.float32) / 255 for each in made] if as_float else made
 
 
+def batch(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """`N_VOLUMES` as a network gets them: ``(n, c, z, y, x)`` float32."""
+    return np.ascontiguousarray(np.stack(volumes(shape, as_float=True)).transpose(0, 4, 1, 2, 3))
+
+
 def volume(shape: tuple[int, ...], seed: int) -> NDArray[np.uint8]:
     """Bright vessels on an uneven background with noise; an orange ring where there is colour."""
     rng = np.random.default_rng((seed, *shape))

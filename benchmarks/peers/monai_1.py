@@ -13,6 +13,7 @@ import monai
 import monai.transforms as M
 import numpy as np
 import torch
+from _volumes import N_VOLUMES, batch
 from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
@@ -63,6 +64,12 @@ def pipeline(shape: tuple[int, ...], size: tuple[int, ...]) -> Augment:
     return compose
 
 
+def mixed(mix: Callable, shape: tuple[int, ...]) -> Augment:
+    """Of a batch of tensors, whatever the volume."""
+    images = torch.from_numpy(batch(shape))
+    return lambda volume: mix(images)
+
+
 def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
     """See `Contender.transforms`."""
 
@@ -84,6 +91,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Normalize": alone(M.NormalizeIntensity()),
         "ToFloat": alone(M.ScaleIntensityRange(0, 255, 0, 1)),
         "FromFloat": alone(M.ScaleIntensityRange(0, 1, 0, 255, clip=True, dtype=np.uint8)),
+        "MixUp": lambda: mixed(M.MixUp(N_VOLUMES, 1.0), shape),
+        "CutMix": lambda: mixed(M.CutMix(N_VOLUMES, 1.0), shape),
     }
 
 
@@ -99,6 +108,9 @@ if __name__ == "__main__":
                 "pipeline": "without dropped planes",
                 "ElasticTransform": "RandSmoothDeform",
                 "RandomCropFromBorders": "RandScaleCrop",
+                **dict.fromkeys(
+                    ("MixUp", "CutMix"), "images alone: it takes no labels, or mixes them wrongly"
+                ),
             },
         )
     )

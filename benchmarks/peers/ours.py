@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
+from _volumes import batch
 from _worker import Augment, Contender, serve
 
 import stallscan
@@ -16,6 +18,13 @@ RNG = np.random.default_rng(0)
 def called(augmentation: Callable) -> Augment:
     """With the one generator, so that no draw comes twice."""
     return lambda volume: augmentation(image=volume, rng=RNG)["image"]
+
+
+def mixed(mix: Callable, shape: tuple[int, ...]) -> Augment:
+    """Of a batch of tensors, whatever the volume."""
+    images = torch.from_numpy(batch(shape))
+    labels = torch.arange(float(len(images)))
+    return lambda volume: mix(images=images, labels=labels, rng=RNG)["images"]
 
 
 def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
@@ -48,6 +57,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RowNoise": make("RowNoise"),
         "PoissonGamma": make("PoissonGamma"),
         "Attenuation": make("Attenuation"),
+        "MixUp": lambda: mixed(augment.MixUp(1.0), shape),
+        "CutMix": lambda: mixed(augment.CutMix(1.0, 1.0), shape),
     }
 
 

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from stallscan.augment.registry import MODULES
+from stallscan.augment.registry import BATCHES, MODULES
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -41,7 +41,7 @@ def test_augment_names_what_it_left_out(run_script: Callable[..., str], tmp_path
     assert printed.count("left out:") == len(peers)  # nothing of ours
 
     rows = rows_of(tmp_path / "augment-cpu.csv")
-    assert {row["what"].split()[0] for row in rows} == {"pipeline", *MODULES}
+    assert {row["what"].split()[0] for row in rows} == {"pipeline", *MODULES, *BATCHES}
     assert {row["input"] for row in rows} == {"15x16x16x3"}
     assert all(float(row["ms"]) > 0 and row["ratio_to_ours"] == "1.00" for row in rows)
 
