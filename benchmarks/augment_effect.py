@@ -1,6 +1,7 @@
 """What augmentation is worth: the default recipe with it and without, on a set that runs out.
 
-Run as `python benchmarks/augment_effect.py [--arms none mirror3 heavy] [--seeds 3] [--jobs 2]`.
+Run as `python benchmarks/augment_effect.py [--arms none mirror3 heavy] [--seeds 3] [--jobs 2]`. An
+arm is a preset, or one with more: `heavy+Attenuation+MixUp` (transforms of ADDED, or a mix).
 The phantom's endless set shows nothing twice and so hides what augmentation is for; here a run sees
 a few hundred ROIs again and again, as a lab with few labelled videos would. All arms have the same
 ROIs, budget, validation set (which picks the epoch) and test set (which picks nothing); a seed
@@ -26,6 +27,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import Dataset
 
+from stallscan.augment import Attenuation, Compose, preset
+from stallscan.augment._transform import Augmentation, Spatial
+from stallscan.augment.registry import BATCHES
 from stallscan.models.checkpoint import load_checkpoint
 from stallscan.roi.volume import Volume
 from stallscan.simulate import PRESETS, phantom_roi
@@ -40,6 +44,10 @@ from stallscan.training.samples import (
 )
 from stallscan.types import Box, Label
 
+ADDED: dict[str, Augmentation] = {
+    "Attenuation": Attenuation((0.3, 1.0), "either", p=0.3),
+}
+"""What an arm may add to a preset, by name."""
 SETS = {"train": 501, "validation": 502, "test": 503}
 """Seeds of the sets: none is used by any other script."""
 
@@ -70,14 +78,28 @@ def _volume(array: Any, mask: Any) -> Volume:
     return Volume(array=array, mask=mask, line=line, box=box, source="phantom")
 
 
+def augmentation_of(arm: str) -> Augmentation | None:
+    """The preset, its additions that move voxels before it and those of values after it."""
+    name, *more = arm.split("+")
+    if name == "none":
+        return None
+    added = [ADDED[each] for each in more if each not in BATCHES]
+    moving = [each for each in added if isinstance(each, Spatial)]
+    rest = [each for each in added if not isinstance(each, Spatial)]
+    return Compose([*moving, *preset(name).transforms, *rest])
+
+
 class Fixed(Dataset[Sample]):
     """A set that runs out: a key draws one of its ROIs."""
 
-    def __init__(self, work: Path, sizes: dict[str, int], recipe: Recipe, seed: int) -> None:
+    def __init__(
+        self, work: Path, sizes: dict[str, int], arm: str, recipe: Recipe, seed: int
+    ) -> None:
         self.train = rendered("train", sizes["train"], recipe.data.phantom, work)
         judged = recipe.validation.phantom
         self.fixed = rendered("validation", sizes["validation"], judged, work)
         self.prepare, self.seed = Preparation(recipe), seed
+        self.prepare.augmentation = augmentation_of(arm)
 
     def __getitem__(self, key: SampleKey) -> Sample:
         rng, label = None, int(key.label)
@@ -95,8 +117,8 @@ class Source:
 
     fold = 0
 
-    def __init__(self, work: Path, sizes: dict[str, int]) -> None:
-        self.work, self.sizes = work, sizes
+    def __init__(self, work: Path, sizes: dict[str, int], arm: str) -> None:
+        self.work, self.sizes, self.arm = work, sizes, arm
 
     def of_fold(self, fold: int) -> Source:
         """There is one."""
@@ -111,7 +133,7 @@ class Source:
         n = self.sizes["validation"]
         keys = [SampleKey(VALIDATION_STREAM, 0, k, Label(k % 2)) for k in range(n)]
         return TrainingSet(
-            dataset=Fixed(self.work, self.sizes, recipe, seed),
+            dataset=Fixed(self.work, self.sizes, self.arm, recipe, seed),
             natural_share=0.5,
             validation=keys,
             held_out=keys,
@@ -123,10 +145,15 @@ class Source:
 
 def recipe_of(arm: str, args: argparse.Namespace) -> Recipe:
     """The default recipe, of which only the augmentation differs from arm to arm."""
+    name, *more = arm.split("+")
+    mixes = [{"name": each.lower()} for each in more if each in BATCHES]
     recipe = load_recipe(
         "cpu-small",
         keys={
-            "augmentation": None if arm == "none" else {"preset": arm, "resize": False},
+            "augmentation": None if name == "none" else {"preset": name, "resize": False},
+            "mix": mixes[0] if mixes else None,
+            "data.phantom": args.phantom,
+            "validation.phantom": args.phantom,
             "input.size": tuple(args.size),
             "sampler.batches_per_epoch": args.batches,
             "stop.max_epochs": args.epochs,
@@ -146,7 +173,7 @@ def one_run(job: tuple[str, int, argparse.Namespace]) -> dict[str, Any]:
     sizes = {"train": args.n_train, "validation": args.n_validation}
     options = TrainOptions(seed=seed, workers=0, device="cpu")
     run_dir = args.work / f"{arm}-{seed}"
-    train(run_dir, recipe, options, source=Source(args.work, sizes), progress=False)
+    train(run_dir, recipe, options, source=Source(args.work, sizes, arm), progress=False)
     history = pd.read_csv(run_dir / "history.csv")
     model = load_checkpoint(run_dir)[0].eval()
     test = rendered("test", args.n_test, recipe.validation.phantom, args.work)
@@ -180,6 +207,7 @@ def main() -> None:
     """Run all arms and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", nargs="+", default=["none", "mirror3", "winner_v20", "heavy"])
+    parser.add_argument("--phantom", default="clogloss", choices=PRESETS, help="learnt and judged")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--n-train", type=int, default=1600, help="ROIs that are seen")
     parser.add_argument("--n-validation", type=int, default=300)
