@@ -29,6 +29,7 @@ from torch.utils.data import Dataset
 
 from stallscan.augment import Attenuation, Compose, preset
 from stallscan.augment._transform import Augmentation, Spatial
+from stallscan.augment.evaluation import Preprocessing
 from stallscan.augment.registry import BATCHES
 from stallscan.models.checkpoint import load_checkpoint
 from stallscan.roi.volume import Volume
@@ -41,6 +42,7 @@ from stallscan.training.samples import (
     Sample,
     SampleKey,
     TrainingSet,
+    network_input,
 )
 from stallscan.types import Box, Label
 
@@ -147,14 +149,15 @@ def recipe_of(arm: str, args: argparse.Namespace) -> Recipe:
     """The default recipe, of which only the augmentation differs from arm to arm."""
     name, *more = arm.split("+")
     mixes = [{"name": each.lower()} for each in more if each in BATCHES]
+    size = {"input.size": tuple(args.size)} if args.recipe == "cpu-small" else {}
     recipe = load_recipe(
-        "cpu-small",
-        keys={
+        args.recipe,
+        keys=size
+        | {
             "augmentation": None if name == "none" else {"preset": name, "resize": False},
             "mix": mixes[0] if mixes else None,
             "data.phantom": args.phantom,
             "validation.phantom": args.phantom,
-            "input.size": tuple(args.size),
             "sampler.batches_per_epoch": args.batches,
             "stop.max_epochs": args.epochs,
             "stop.patience": None,
@@ -175,11 +178,12 @@ def one_run(job: tuple[str, int, argparse.Namespace]) -> dict[str, Any]:
     run_dir = args.work / f"{arm}-{seed}"
     train(run_dir, recipe, options, source=Source(args.work, sizes, arm), progress=False)
     history = pd.read_csv(run_dir / "history.csv")
-    model = load_checkpoint(run_dir)[0].eval()
+    model, card = load_checkpoint(run_dir)
+    preprocessing = Preprocessing.from_dict(card.preprocessing)
     test = rendered("test", args.n_test, recipe.validation.phantom, args.work)
-    prepare = Preparation(recipe)
     with torch.inference_mode():
-        logits = [float(model(prepare(volume, None)[None])) for volume, _ in test]
+        inputs = (network_input(volume, None, preprocessing, None) for volume, _ in test)
+        logits = [float(model(made[None])) for made in inputs]
     best = history.loc[history["val_auc"].idxmax()]
     return {
         "augmentation": arm,
@@ -207,6 +211,8 @@ def main() -> None:
     """Run all arms and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", nargs="+", default=["none", "mirror3", "winner_v20", "heavy"])
+    recipes = ("cpu-small", "vessel", "fine-tune")
+    parser.add_argument("--recipe", default=recipes[0], choices=recipes)
     parser.add_argument("--phantom", default="clogloss", choices=PRESETS, help="learnt and judged")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--n-train", type=int, default=1600, help="ROIs that are seen")
@@ -214,7 +220,14 @@ def main() -> None:
     parser.add_argument("--n-test", type=int, default=600)
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--batches", type=int, default=40, help="batches of 16 in an epoch")
-    parser.add_argument("--size", type=int, nargs=3, default=(32, 48, 48), metavar=("Z", "Y", "X"))
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=3,
+        default=(32, 48, 48),
+        metavar=("Z", "Y", "X"),
+        help="of cpu-small",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
     parser.add_argument("--work", type=Path, default=Path("runs/augment_effect"))
     parser.add_argument(
