@@ -64,6 +64,14 @@ def pair(
     return first, second
 
 
+def whole_pair(where: str, value: Range, low: int, high: int) -> tuple[int, int]:
+    """A range of whole numbers; n stands for (n, n)."""
+    first, last = pair(where, value, low, high, number="exact")
+    if first % 1 or last % 1:
+        raise OptionError(f"{where} is {value!r}, allowed are whole numbers")
+    return int(first), int(last)
+
+
 def number(where: str, value: Any, low: float, high: float) -> float:
     """A number within ``[low, high]``."""
     is_number = isinstance(value, (int, float, np.integer, np.floating))

@@ -41,28 +41,31 @@ def in_greys(where: str, volume: NDArray[Any]) -> tuple[np.float32, np.float32, 
     return np.float32(white / 255), np.float32(half), np.float32(white)
 
 
-def scaled(volume: NDArray[Any], factors: NDArray[np.float32], dtype: Any) -> NDArray[Any]:
+def scaled(
+    volume: NDArray[Any], factors: NDArray[np.float32], dtype: Any, offset: float = 0.0
+) -> NDArray[Any]:
     """Every frame times a factor, in another dtype: rounded where it is whole, saturated.
 
     Args:
         volume: ``(z, …)`` uint8, uint16 or float32.
         factors: ``(z,)``.
         dtype: one of those too.
+        offset: added to all of them, in values of `dtype`.
     """
     frames = np.ascontiguousarray(volume).reshape(len(volume), -1)
     out = np.empty(frames.shape, dtype)
-    half = np.float32(0.0 if out.dtype == np.float32 else 0.5)
-    _scale(frames, factors, half, np.float32(_checks.CEILING[out.dtype]), out)
+    added = np.float32(offset + (0.0 if out.dtype == np.float32 else 0.5))
+    _scale(frames, factors, added, np.float32(_checks.CEILING[out.dtype]), out)
     return out.reshape(volume.shape)
 
 
 @njit(cache=True, nogil=True)
-def _scale(frames, factors, half, white, out):  # type: ignore[no-untyped-def]
+def _scale(frames, factors, added, white, out):  # type: ignore[no-untyped-def]
     zero = np.float32(0)
     for z in range(len(frames)):
         factor, frame, target = factors[z], frames[z], out[z]
         for i in range(len(frame)):
-            value = np.float32(frame[i]) * factor + half
+            value = np.float32(frame[i]) * factor + added
             value = value if value > zero else zero  # NaN too
             target[i] = value if value < white else white
 

@@ -43,13 +43,11 @@ class FrameJitter(Pixel):
 
     def check(self) -> None:
         """See `Transform.check`."""
-        steps = _checks.pair("FrameJitter.n_steps", self.n_steps, 0, 10_000, number="exact")
-        if any(step % 1 for step in steps):
-            raise OptionError(f"FrameJitter.n_steps is {self.n_steps!r}, allowed are whole numbers")
+        steps = _checks.whole_pair("FrameJitter.n_steps", self.n_steps, 0, 10_000)
         gain = _checks.pair("FrameJitter.gain_limit", self.gain_limit, 0.01, 100, number="exact")
         dim = _checks.pair("FrameJitter.dim_limit", self.dim_limit, 0, 1, number="exact")
         _checks.number("FrameJitter.dim_prob", self.dim_prob, 0, 1)
-        self._set(n_steps=(int(steps[0]), int(steps[1])), gain_limit=gain, dim_limit=dim)
+        self._set(n_steps=steps, gain_limit=gain, dim_limit=dim)
 
     def does_nothing(self) -> str | None:
         """See `Transform.does_nothing`."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stallscan.augment import _checks
-from stallscan.augment._transform import Params, Pixel, Shape
+from stallscan.augment._dropout import Dropout, fill_plane
+from stallscan.augment._transform import Params, Shape
 from stallscan.errors import OptionError
 
 _AXES = {"y": 0, "x": 1, "z": 2}
@@ -19,7 +20,7 @@ _AXES = {"y": 0, "x": 1, "z": 2}
 
 
 @dataclass(frozen=True)
-class GridDropout(Pixel):
+class GridDropout(Dropout):
     """Cut boxes out on a regular grid, all channels alike: ``ratio ** 3`` of the voxels.
 
     The grid has one unit length for each axis; every unit begins with a hole of ``ratio`` of its
@@ -84,9 +85,7 @@ class GridDropout(Pixel):
                 "one first, or none"
             )
         _checks.one_of("GridDropout.random_offset", self.random_offset, (False, True))
-        _checks.number("GridDropout.fill_value", self.fill_value, -3.4e38, 3.4e38)
-        if self.mask_fill_value is not None:
-            _checks.number("GridDropout.mask_fill_value", self.mask_fill_value, -(2**63), 2**64 - 1)
+        self.check_fills()
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Params:
         """First and last voxel (exclusive) of the holes along each axis of the array."""
@@ -102,15 +101,15 @@ class GridDropout(Pixel):
             holes.append(_holes(extent, unit, shift, self.ratio, count))
         return {"holes": holes}
 
-    def apply(self, volume: NDArray[Any], params: Params) -> NDArray[Any]:
-        """See `Transform.apply`."""
-        return _cut(volume, params["holes"], self.fill_value, "GridDropout.fill_value")
-
-    def apply_to_mask(self, mask: NDArray[Any], params: Params) -> NDArray[Any]:
-        """See `Transform.apply_to_mask`."""
-        if self.mask_fill_value is None:
-            return mask.copy()
-        return _cut(mask, params["holes"], self.mask_fill_value, "GridDropout.mask_fill_value")
+    def cut(self, target: NDArray[Any], params: Params, fill: NDArray[Any]) -> None:
+        """See `Dropout.cut`."""
+        holes = params["holes"]
+        rows, columns = (
+            _inside(along, n) for along, n in zip(holes[1:], target.shape[1:3], strict=True)
+        )
+        plane = np.outer(rows, columns)
+        for start, stop in holes[0]:
+            fill_plane(target[start:stop], plane, fill)
 
     def _whole(self, name: str, low: int) -> None:
         value = getattr(self, name)
@@ -173,24 +172,6 @@ def _holes(extent: int, unit: int, shift: int, ratio: float, count: int) -> list
             holes.append([start, start + upto - taken])
             taken = upto
     return holes
-
-
-def _cut(
-    array: NDArray[Any], holes: list[list[list[int]]], value: float, where: str
-) -> NDArray[Any]:
-    """A copy with the holes filled."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        filled = np.array(value).astype(array.dtype)
-    if filled != value and array.dtype.kind != "f":
-        raise OptionError(f"{where} is {value!r}, which is no {array.dtype} value of the target")
-    out = array.copy(order="C")
-    rows, columns = (_inside(along, n) for along, n in zip(holes[1:], out.shape[1:3], strict=True))
-    channels = out.shape[3] if out.ndim == 4 else 1
-    lines = out.reshape(len(out), len(rows), -1)  # channels in one line: long runs are fast
-    plane = np.outer(rows, np.repeat(columns, channels))
-    for start, stop in holes[0]:
-        np.copyto(lines[start:stop], filled, where=plane)
-    return out
 
 
 def _inside(holes: list[list[int]], extent: int) -> NDArray[np.bool_]:
