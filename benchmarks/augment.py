@@ -42,6 +42,8 @@ TRANSFORMS = (
     *("GridDropout", "Transpose", "Normalize", "ToFloat", "FromFloat", "TimeReverse"),
     *("RandomFrameDrop", "RandomShift", "FrameJitter", "RowNoise", "PoissonGamma"),
     *("Attenuation", "MixUp", "CutMix"),
+    *("RandomBrightnessContrast", "BiasField", "HistogramNormalize", "HistogramMatching"),
+    *("Solarize", "Posterize", "CLAHE", "CoarseDropout", "RandomOcclusion"),
 )
 _OVERHEAD = (
     "hundredths of a ms to check, record and copy; volumentations without Compose only slices"

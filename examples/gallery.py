@@ -48,6 +48,27 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "ToFloat": ({}, 0),
     "FromFloat": ({"dtype": "uint16"}, 0),
     "Attenuation": ({"left_limit": 0.15}, 0),
+    "RandomBrightnessContrast": (
+        {"brightness_limit": (-0.15, -0.15), "contrast_limit": (0.8, 0.8)},
+        0,
+    ),
+    "BiasField": ({"ratio_limit": 6, "z_ratio_limit": 2, "order": 2}, 1),
+    "HistogramNormalize": ({}, 0),
+    "HistogramMatching": (
+        {
+            "references": ((40, 45, 50, 55, 60, 64, 68, 72, 76, 82, 90, 110, 140, 180, 200),),
+            "blend_ratio": 1,
+        },
+        0,
+    ),
+    "Solarize": ({"threshold_limit": 110}, 0),
+    "Posterize": ({"bits_limit": 2}, 0),
+    "CLAHE": ({"clip_limit": 4, "tile_grid": (1, 4, 4)}, 0),
+    "CoarseDropout": ({"n_holes": 6, "fill_value": 128}, 0),
+    "RandomOcclusion": (
+        {"n_polygons": 2, "all_frames_prob": 0.3, "max_cover": 0.3, "fill_value": 128},
+        5,
+    ),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""
 VALUES = ("Normalize", "ToFloat", "FromFloat")

@@ -59,6 +59,15 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Attenuation": make("Attenuation"),
         "MixUp": lambda: mixed(augment.MixUp(1.0), shape),
         "CutMix": lambda: mixed(augment.CutMix(1.0, 1.0), shape),
+        "RandomBrightnessContrast": make("RandomBrightnessContrast"),
+        "BiasField": make("BiasField"),
+        "HistogramNormalize": make("HistogramNormalize"),
+        "HistogramMatching": make("HistogramMatching"),
+        "Solarize": make("Solarize"),
+        "Posterize": make("Posterize", 4),
+        "CLAHE": make("CLAHE"),
+        "CoarseDropout": make("CoarseDropout"),
+        "RandomOcclusion": make("RandomOcclusion"),
     }
 
 

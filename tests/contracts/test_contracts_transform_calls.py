@@ -26,6 +26,13 @@ IDENTITIES: dict[str, dict[str, Any]] = {
     "FrameJitter": {"gain_limit": 1, "dim_prob": 0},
     "RandomGamma": {"gamma_limit": 100},
     "Attenuation": {"left_limit": 1},
+    "RandomBrightnessContrast": {"brightness_limit": 0, "contrast_limit": 0},
+    "BiasField": {"ratio_limit": 1, "z_ratio_limit": 1},
+    "HistogramNormalize": {"blend_ratio": 0},
+    "HistogramMatching": {"blend_ratio": 0},
+    "Solarize": {"threshold_limit": 256},
+    "CoarseDropout": {"n_holes": 0},
+    "RandomOcclusion": {"n_polygons": 0},
 }
 
 

@@ -46,6 +46,20 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "ToFloat": [{}],
     "FromFloat": [{}, {"dtype": "uint8"}],
     "Attenuation": [{"left_limit": (0.2, 0.6)}, {"left_limit": (0.3, 0.6), "dimmest": "either"}],
+    "RandomBrightnessContrast": [
+        {"brightness_limit": (-0.2, 0.05), "contrast_limit": (0.25, 0.6)},
+        {"brightness_limit": (-0.2, 0.1), "contrast_limit": (0.2, 0.5), "brightness_by_max": False},
+    ],
+    "BiasField": [{}, {"ratio_limit": (2, 4), "z_ratio_limit": 1, "order": 1}],
+    "HistogramNormalize": [{"blend_ratio": (0.3, 1)}],
+    "HistogramMatching": [
+        {"references": ((*range(8), *range(248, 255)), (*range(7), 90, *range(245, 252)))},
+    ],
+    "Solarize": [{"threshold_limit": (60, 200)}],
+    "Posterize": [{"bits_limit": (1, 5)}],
+    "CLAHE": [{}, {"tile_grid": (2, 3, 2), "clip_limit": (2, 10)}],
+    "CoarseDropout": [{}, {"n_holes": (2, 4)}],
+    "RandomOcclusion": [{"radius_limit": (0.2, 0.4)}, {"n_polygons": 2, "max_cover": 0.1}],
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{number}")
@@ -54,6 +68,7 @@ CASES = [
 ]
 OUT_DTYPES = {"Normalize": "float32", "ToFloat": "float32", "FromFloat": "uint16"}
 WITHOUT_RANDOMNESS = {"TimeReverse", "Transpose", "Resize", "Normalize", "ToFloat", "FromFloat"}
+FLATTENS = {"Solarize"}  # white becomes black, as black is
 WHITE = {"uint8": 255, "uint16": 65535, "float32": 1}
 SHAPE = (7, 10, 12)
 SIZES = ((7, 10, 12), (6, 9, 8, 1), (6, 9, 8, 2), (5, 8, 9, 3), (5, 8, 9, 4), (4, 7, 9, 5))

@@ -17,6 +17,8 @@ from scipy.ndimage import map_coordinates
 
 from stallscan.augment import (
     PRESETS,
+    BiasField,
+    CoarseDropout,
     Compose,
     ElasticTransform,
     Flip,
@@ -26,16 +28,20 @@ from stallscan.augment import (
     GridDropout,
     Normalize,
     PoissonGamma,
+    Posterize,
     Preprocessing,
+    RandomBrightnessContrast,
     RandomCropFromBorders,
     RandomDropPlane,
     RandomFrameDrop,
     RandomGamma,
+    RandomOcclusion,
     RandomRotate90,
     RandomShift,
     Resize,
     Rotate,
     RowNoise,
+    Solarize,
     TimeReverse,
     ToFloat,
     Transpose,
@@ -375,8 +381,14 @@ VALUES = {
     "many photons": PoissonGamma((300, 400), p=1),
     "gains": FrameJitter(dim_prob=0.3, p=1),
     "gamma": RandomGamma((50, 150), p=1),
+    "contrast": RandomBrightnessContrast(p=1),
+    "inverted": Solarize((90, 160), p=1),
+    "coarse": Posterize(p=1),
+    "shaded": BiasField(p=1),
     "holes": GridDropout(0.4, random_offset=True, p=1),
     "holes of masks": GridDropout(0.3, fill_value=9, mask_fill_value=1, p=1),
+    "boxes": CoarseDropout((5, 9), 0.5, fill_value=9, mask_fill_value=1, p=1),
+    "polygons": RandomOcclusion(3, 0.4, all_frames_prob=1, mask_fill_value=0, p=1),
     "one after another": Compose(
         [FrameJitter(p=1), RandomGamma(p=1), PoissonGamma(p=1), RowNoise(p=1), RandomGamma(p=1)]
     ),
@@ -418,13 +430,19 @@ def test_what_has_a_form_on_a_device() -> None:
         if not has_device_form(kind(*[SIZE for _ in needed])):
             without.add(name)
     assert without == {"Normalize", "ToFloat", "FromFloat", "Attenuation"}
+    assert without == {
+        *("Normalize", "ToFloat", "FromFloat"),
+        *("HistogramNormalize", "HistogramMatching", "CLAHE"),
+    }
     lacking = [
         Rotate(interpolation=3),
         RandomGamma(stretch=True),
+        RandomBrightnessContrast(brightness_by_max=False),
         GridDropout(fill_value=0.5),
         GridDropout(mask_fill_value=300),
         ElasticTransform(value=-1),
         RandomShift(mask_value=256),
+        RandomOcclusion(fill_value=-1),
     ]
     assert not any(has_device_form(transform) for transform in lacking)
 

@@ -34,6 +34,15 @@ MODULES = {
     "ToFloat": "to_float",
     "FromFloat": "to_float",
     "Attenuation": "attenuation",
+    "RandomBrightnessContrast": "random_brightness_contrast",
+    "BiasField": "bias_field",
+    "HistogramNormalize": "histogram_normalize",
+    "HistogramMatching": "histogram_matching",
+    "Solarize": "solarize",
+    "Posterize": "posterize",
+    "CLAHE": "clahe",
+    "CoarseDropout": "coarse_dropout",
+    "RandomOcclusion": "random_occlusion",
 }
 """Module of each transform, in the order in which they are listed."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stallscan.augment._batch import BatchAugmentation
     from stallscan.augment._transform import Transform
 
-_NAMES, _DEFAULTS = 23, 12  # columns
+_NAMES, _OPTIONS, _DEFAULTS = 26, 23, 12  # columns
 _WIDTH = 100
 _EVALUATION = "evaluation"  # the one preset without randomness
 
@@ -84,10 +84,10 @@ def _description(kind: type[Transform | BatchAugmentation]) -> str:
     lines = [f"{kind.__name__}: {prose}", "Options:"]
     for option in inspect.signature(kind).parameters.values():
         default = "required" if option.default is option.empty else repr(option.default)
-        beginning = f"  {option.name:<{_NAMES}}{default:<{_DEFAULTS}}"
+        beginning = f"  {option.name:<{_OPTIONS}}{default:<{_DEFAULTS}}"
         lines += textwrap.wrap(
             f"{beginning} {meanings[option.name]}",
             width=_WIDTH,
-            subsequent_indent=" " * (_NAMES + _DEFAULTS + 3),
+            subsequent_indent=" " * (_OPTIONS + _DEFAULTS + 3),
         )
     return "\n".join([*lines, "", "Example:", example])

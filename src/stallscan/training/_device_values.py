@@ -12,27 +12,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stallscan.augment._dropout import Dropout
 from stallscan.augment._noise import normal_quantiles
 from stallscan.augment._transform import Params, Pixel, Transform
+from stallscan.augment.bias_field import BiasField, gains
 from stallscan.augment.frame_jitter import FrameJitter
 from stallscan.augment.gaussian_noise import GaussianNoise
-from stallscan.augment.grid_dropout import GridDropout
 from stallscan.augment.poisson_gamma import PoissonGamma, photon_answers
+from stallscan.augment.posterize import Posterize
+from stallscan.augment.random_brightness_contrast import RandomBrightnessContrast
 from stallscan.augment.random_gamma import RandomGamma
 from stallscan.augment.row_noise import RowNoise, row_filters
+from stallscan.augment.solarize import Solarize
 from stallscan.training._device_copy import tensor_on
 
 _BYTES = range(256)
+_ALWAYS = (BiasField, FrameJitter, GaussianNoise, PoissonGamma, Posterize, RowNoise, Solarize)
 
 
 def can_apply(transform: Transform) -> bool:
     """Whether `apply` knows this transform with these options."""
-    if isinstance(transform, GridDropout):
+    if isinstance(transform, Dropout):
         fills = (transform.fill_value, transform.mask_fill_value or 0)
         return all(fill in _BYTES for fill in fills)  # else the CPU path says what is wrong
     if isinstance(transform, RandomGamma):
         return not transform.stretch  # which asks for the darkest and brightest value first
-    return isinstance(transform, (FrameJitter, GaussianNoise, PoissonGamma, RowNoise))
+    if isinstance(transform, RandomBrightnessContrast):
+        return transform.brightness_by_max  # else it asks for the mean first
+    return isinstance(transform, _ALWAYS)
 
 
 def apply(volume: Tensor, transform: Transform, params: Params) -> Tensor:
@@ -53,8 +60,10 @@ def apply(volume: Tensor, transform: Transform, params: Params) -> Tensor:
             return _with_rows(volume, params)
         case PoissonGamma():
             return _detected(volume, params)
-        case GridDropout():
-            return _cut(volume, params, transform.fill_value)
+        case BiasField():
+            return _shaded(volume, params)
+        case Dropout():
+            return _cut(volume, transform, params, transform.fill_value)
         case Pixel():
             table = transform.table(params, volume.shape[1])
             if table is not None:
@@ -64,8 +73,8 @@ def apply(volume: Tensor, transform: Transform, params: Params) -> Tensor:
 
 def apply_to_mask(mask: Tensor, transform: Transform, params: Params) -> Tensor:
     """The mask ``(1, z, y, x)`` with these parameters: holes may be cut, all else leaves it."""
-    if isinstance(transform, GridDropout) and transform.mask_fill_value is not None:
-        return _cut(mask, params, transform.mask_fill_value)
+    if isinstance(transform, Dropout) and transform.mask_fill_value is not None:
+        return _cut(mask, transform, params, transform.mask_fill_value)
     return mask
 
 
@@ -77,15 +86,18 @@ def _looked_up(volume: Tensor, table: Tensor) -> Tensor:
     return table.reshape(-1)[value].float()
 
 
-def _cut(volume: Tensor, params: Params, fill: float) -> Tensor:
-    inside = []
-    for holes, extent in zip(params["holes"], volume.shape[1:], strict=True):
-        along = np.zeros(extent, bool)
-        for start, stop in holes:
-            along[start:stop] = True
-        inside.append(tensor_on(volume.device, along))
-    z, y, x = inside
-    return torch.where(z[:, None, None] & y[:, None] & x, fill, volume)
+def _cut(volume: Tensor, transform: Dropout, params: Params, fill: float) -> Tensor:
+    inside = np.zeros(tuple(volume.shape[1:]), bool)
+    transform.cut(inside, params, np.array(True))
+    return torch.where(tensor_on(volume.device, inside), fill, volume)
+
+
+def _shaded(volume: Tensor, params: Params) -> Tensor:
+    _, depth, height, width = volume.shape
+    along_z, plane = (
+        tensor_on(volume.device, gain) for gain in gains(params, (depth, height, width))
+    )
+    return _saturated(volume * (along_z[:, None, None] * plane))
 
 
 # --- Noise ------------------------------------------------------------------------------------

@@ -151,9 +151,10 @@ def has_device_form(transform: Transform) -> bool:
     """Whether a transform with its options can be applied on a device.
 
     These cannot, and send the samples that have drawn them through the CPU: splines (interpolation
-    2 to 5), gamma with ``stretch=True``, what changes the dtype (ToFloat, FromFloat, Normalize),
-    fill values that uint8 does not have (which the CPU path refuses), and transforms of values of
-    one's own.
+    2 to 5), what counts the volume's grey levels first (gamma with ``stretch=True``, brightness
+    with ``brightness_by_max=False``, HistogramNormalize, HistogramMatching, CLAHE), what changes
+    the dtype (ToFloat, FromFloat, Normalize), fill values that uint8 does not have (which the CPU
+    path refuses), and transforms of values of one's own.
     """
     if not isinstance(transform, Spatial):
         return _device_values.can_apply(transform)
