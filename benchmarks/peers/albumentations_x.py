@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import albumentations as A
+from _volumes import volumes
 from _worker import Augment, Contender, serve
 
 STD = (0.0, math.sqrt(5) / 255)
@@ -44,6 +45,13 @@ def pipeline(shape: tuple[int, ...], size: tuple[int, ...]) -> Augment:
     )
 
 
+def matched(shape: tuple[int, ...]) -> Augment:
+    """To the middle frame of another volume."""
+    transform = A.HistogramMatching(p=1)
+    reference = volumes(shape)[-1][shape[0] // 2]
+    return lambda volume: transform(volume=volume, hm_metadata=[reference])["volume"]
+
+
 def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
     """See `Contender.transforms`."""
     return {
@@ -62,6 +70,23 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Normalize": lambda: alone(A.Normalize(normalization="image", p=1)),
         "ToFloat": lambda: alone(A.ToFloat(max_value=255, p=1)),
         "FromFloat": lambda: alone(A.FromFloat(max_value=255, p=1)),
+        "RandomBrightnessContrast": lambda: alone(
+            A.RandomBrightnessContrast(brightness_by_max=True, p=1)
+        ),
+        "HistogramNormalize": lambda: alone(A.Equalize(p=1)),
+        "HistogramMatching": lambda: matched(shape),
+        "Solarize": lambda: alone(A.Solarize(threshold_range=(0.5, 0.5), p=1)),
+        "Posterize": lambda: alone(A.Posterize(num_bits=(4, 4), p=1)),
+        "CLAHE": lambda: alone(A.CLAHE(p=1)),
+        "CoarseDropout": lambda: alone(
+            A.CoarseDropout3D(
+                num_holes_range=(1, 3),
+                hole_depth_range=(0.1, 0.3),
+                hole_height_range=(0.1, 0.3),
+                hole_width_range=(0.1, 0.3),
+                p=1,
+            )
+        ),
     }
 
 
@@ -77,6 +102,9 @@ if __name__ == "__main__":
                 "Rotate": "2D, the same in all frames",
                 "RandomCropFromBorders": "y and x only",
                 "GridDropout": "2D, the same in all frames",
+                "HistogramNormalize": "Equalize, of each frame and channel",
+                "HistogramMatching": "of each frame and channel",
+                "CLAHE": "of each frame",
             },
         )
     )

@@ -65,6 +65,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "GaussianNoise": lambda: alone(V.GaussianNoise((0, 5), p=1)),
         "RandomGamma": lambda: alone(V.RandomGamma((0.5, 1.5), p=1), to_unit),
         "Normalize": lambda: alone(V.Normalize(), to_float),
+        "RandomBrightnessContrast": lambda: alone(V.RandomBrightnessContrast(p=1), to_unit),
+        "HistogramNormalize": lambda: alone(V.HistogramEqualization(), to_unit),
     }
 
 
@@ -75,6 +77,10 @@ if __name__ == "__main__":
             licence="MIT",
             pipeline=pipeline,
             transforms=transforms,
-            notes={"pipeline": "without elastic, dropped planes, crop"},
+            notes={
+                "pipeline": "without elastic, dropped planes, crop",
+                "RandomBrightnessContrast": "does not saturate",
+                "HistogramNormalize": "HistogramEqualization, of each channel",
+            },
         )
     )

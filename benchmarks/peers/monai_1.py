@@ -44,6 +44,19 @@ def deform(shape: tuple[int, ...], prob: float) -> M.RandSmoothDeform:
     )
 
 
+def drop(shape: tuple[int, ...]) -> M.RandCoarseDropout:
+    """One to three boxes of a tenth to three tenths of the extent."""
+    least, most = ([max(round(s * n), 1) for n in shape[:3]] for s in (0.1, 0.3))
+    return M.RandCoarseDropout(
+        holes=1, spatial_size=least, fill_value=0, max_holes=3, max_spatial_size=most, prob=1
+    )
+
+
+def dropped(transform: M.RandCoarseDropout) -> Augment:
+    """Of a copy, for it changes its input."""
+    return lambda volume: transform(tensor(volume).clone())
+
+
 def pipeline(shape: tuple[int, ...], size: tuple[int, ...]) -> Augment:
     """All but dropped planes."""
     compose = M.Compose(
@@ -93,6 +106,12 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "FromFloat": alone(M.ScaleIntensityRange(0, 1, 0, 255, clip=True, dtype=np.uint8)),
         "MixUp": lambda: mixed(M.MixUp(N_VOLUMES, 1.0), shape),
         "CutMix": lambda: mixed(M.CutMix(N_VOLUMES, 1.0), shape),
+        "RandomBrightnessContrast": alone(
+            M.Compose([M.RandScaleIntensity(0.2, 1), M.RandShiftIntensity(0.2 * 255, prob=1)])
+        ),
+        "BiasField": alone(M.RandBiasField(3, (0, 0.1), prob=1)),
+        "HistogramNormalize": alone(M.HistogramNormalize()),
+        "CoarseDropout": lambda: dropped(drop(shape)),
     }
 
 
@@ -111,6 +130,8 @@ if __name__ == "__main__":
                 **dict.fromkeys(
                     ("MixUp", "CutMix"), "images alone: it takes no labels, or mixes them wrongly"
                 ),
+                "RandomBrightnessContrast": "RandScaleIntensity, RandShiftIntensity; no saturation",
+                "CoarseDropout": "of a copy: it changes its input",
             },
         )
     )

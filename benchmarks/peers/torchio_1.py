@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import SimpleITK as sitk
 import torch
 import torchio as tio
@@ -12,6 +13,7 @@ from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
 DEGREES = (-10, 10, 0, 0, 0, 0)
+LANDMARKS = {"default_image_name": np.linspace(0, 255, 13)}
 LOG_GAMMA = (math.log(0.5), math.log(1.5))
 
 
@@ -61,6 +63,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RandomGamma": alone(tio.RandomGamma, LOG_GAMMA),
         "Normalize": alone(tio.ZNormalization),
         "ToFloat": alone(tio.RescaleIntensity, (0, 1), in_min_max=(0, 255)),
+        "BiasField": alone(tio.RandomBiasField, 0.5, 3),
+        "HistogramMatching": alone(tio.HistogramStandardization, LANDMARKS),
     }
 
 
@@ -72,6 +76,9 @@ if __name__ == "__main__":
             licence="Apache-2.0",
             pipeline=pipeline,
             transforms=transforms,
-            notes={"pipeline": "without dropped planes, crop, quarter turns"},
+            notes={
+                "pipeline": "without dropped planes, crop, quarter turns",
+                "HistogramMatching": "HistogramStandardization",
+            },
         )
     )

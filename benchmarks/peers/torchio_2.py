@@ -68,6 +68,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RandomGamma": alone(tio.Gamma, log_gamma=LOG_GAMMA),
         "Normalize": alone(tio.ZNormalization),
         "ToFloat": alone(tio.Normalize, out_min=0, out_max=1, in_min=0, in_max=255),
+        "BiasField": alone(tio.BiasField),
+        "HistogramMatching": alone(tio.HistogramStandardization, torch.linspace(0, 255, 13)),
     }
 
 
@@ -80,6 +82,9 @@ if __name__ == "__main__":
             licence="Apache-2.0",
             pipeline=pipeline,
             transforms=transforms,
-            notes={"pipeline": "without dropped planes, crop, quarter turns"},
+            notes={
+                "pipeline": "without dropped planes, crop, quarter turns",
+                "HistogramMatching": "HistogramStandardization",
+            },
         )
     )

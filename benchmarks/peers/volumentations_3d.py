@@ -76,6 +76,7 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "GridDropout": lambda: alone(V.GridDropout(0.5, p=1)),
         "Transpose": lambda: alone(V.Transpose((0, 2, 1, 3), p=1)),
         "Normalize": lambda: alone(V.Normalize()),
+        "RandomBrightnessContrast": lambda: alone(V.RandomBrightnessContrast(p=1)),
     }
 
 
