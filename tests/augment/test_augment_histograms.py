@@ -100,6 +100,10 @@ def test_a_profile_is_what_numpy_takes_for_percentiles() -> None:
     expected = np.percentile(volume, percentiles, method="inverted_cdf")
     profile = HistogramMatching.profile(volume)
     assert profile == tuple(expected)
+    for n in (1, 7, 13, 50, 333):
+        few = noise_volume((1, 1, n), "uint8", n)
+        expected = np.percentile(few, percentiles, method="inverted_cdf")
+        assert HistogramMatching.profile(few) == tuple(expected)
     assert HistogramMatching.profile(volume.astype(np.uint16) * 257) == profile
     assert HistogramMatching.profile(volume / np.float32(255)) == profile
     assert HistogramMatching.profile(np.zeros((1, 1, 1), np.uint8)) == (0,) * 15

@@ -15,6 +15,7 @@ from skimage.draw import polygon2mask
 from stallscan.augment import CoarseDropout, Compose, Flip, RandomOcclusion
 from stallscan.augment._dropout import Dropout
 from stallscan.augment._scene import Scene
+from stallscan.augment.random_occlusion import _Target
 from stallscan.errors import OptionError
 
 SHAPE = (20, 30, 40)
@@ -179,6 +180,16 @@ def test_where_the_mask_is_everywhere_the_polygon_shrinks() -> None:
     assert max(shares) <= 0.1 and min(shares) > 0.01
     none = RandomOcclusion(2, max_cover=0, p=1)(image=volume, mask=everywhere, rng=0)
     assert none["image"].all()
+
+
+def test_what_two_polygons_cover_counts_once() -> None:
+    corners = [[0, 0], [0, 11], [29, 11], [29, 0]]  # 12 columns of 40
+    target = _Target(np.ones(SHAPE, bool), max_cover=0.35)
+    assert target.may_be_under({"corners": corners, "frames": [0, 20]})
+    assert target.may_be_under({"corners": corners, "frames": [5, 20]})
+    moved = [[y, x + 10] for y, x in corners]
+    assert not target.may_be_under({"corners": moved, "frames": [0, 20]})
+    assert target.may_be_under({"corners": moved, "frames": [0, 3]})
 
 
 def test_the_mask_is_seen_as_it_is_by_then() -> None:
