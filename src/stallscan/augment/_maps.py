@@ -156,10 +156,58 @@ class Zoom(Map):
         return moved
 
 
+@dataclass(frozen=True, eq=False)
+class Stretch(Map):
+    """Cells of an axis made wider or narrower; the extent stays, and is filled.
+
+    Attributes:
+        shape: of source and result.
+        source: by axis, ``(n + 1,)`` rising places of the cells' edges in the source, the first
+            −½, the last extent − ½; None: the axis stays. In the result all cells are as wide.
+        order: of the interpolation, see `Sampling`; nothing from beyond the border is needed.
+    """
+
+    shape: Shape
+    source: tuple[Floats | None, Floats | None, Floats | None]
+    order: int = 1
+
+    def edges(self, axis: int) -> tuple[Floats, Floats]:
+        """Of the cells along an axis that changes, in the result and in the source."""
+        source = self.source[axis]
+        assert source is not None
+        return np.linspace(source[0], source[-1], len(source)), source
+
+    def positions(self, axis: int) -> Floats:
+        """Place in the source of each plane of the result, clamped to the voxel centres."""
+        extent = self.shape[axis]
+        return np.clip(np.interp(np.arange(extent), *self.edges(axis)), 0, extent - 1)
+
+    def push(self, points: Floats) -> Floats:
+        """See `Map.push`; beyond the volume nothing moves."""
+        moved = points.copy()
+        for axis, extent in enumerate(self.shape):
+            if self.source[axis] is not None:
+                result, source = self.edges(axis)
+                along = points[:, axis]
+                inside = (along > -0.5) & (along < extent - 0.5)
+                moved[:, axis] = np.where(inside, np.interp(along, source, result), along)
+        return moved
+
+
 class Smooth(Map):
     """A map without jumps, so that a lattice of its places says it all."""
 
     sampling: Sampling
+
+    @property
+    @abstractmethod
+    def is_in_plane(self) -> bool:
+        """Whether z and the plane do not mix: all frames move alike, or each as a whole."""
+
+    @property
+    @abstractmethod
+    def keeps_frames(self) -> bool:
+        """Whether, besides, nothing moves along z."""
 
     @abstractmethod
     def pull(self, places: Floats) -> Floats:
@@ -200,6 +248,16 @@ class Affine(Smooth):
         """See `Smooth.is_identity`."""
         return self.size is None and not self.offset.any() and (self.matrix == np.eye(3)).all()
 
+    @property
+    def is_in_plane(self) -> bool:
+        """See `Smooth.is_in_plane`."""
+        return not (self.matrix[0, 1:].any() or self.matrix[1:, 0].any())
+
+    @property
+    def keeps_frames(self) -> bool:
+        """See `Smooth.keeps_frames`."""
+        return self.is_in_plane and self.matrix[0, 0] == 1 and self.offset[0] == 0
+
     def pull(self, places: Floats) -> Floats:
         """See `Smooth.pull`."""
         return self.matrix @ places + self.offset[:, None]
@@ -223,8 +281,8 @@ class Displacement(Smooth):
 
     Attributes:
         field: ``(3, nz, ny, nx)`` float32, voxels, at the nodes of a lattice that starts at voxel
-            0; linear between them.
-        spacing: voxels between nodes, ``(z, y, x)``.
+            0; linear between them. One node along an axis: the same all along it.
+        spacing: voxels between nodes, ``(z, y, x)``; infinite along an axis with one node.
         sampling: see there.
     """
 
@@ -237,12 +295,31 @@ class Displacement(Smooth):
         """See `Smooth.is_identity`."""
         return not self.field.any()
 
+    @property
+    def is_in_plane(self) -> bool:
+        """See `Smooth.is_in_plane`."""
+        return self.field.shape[1] == 1 and not self.field[0].any()
+
+    @property
+    def keeps_frames(self) -> bool:
+        """See `Smooth.keeps_frames`."""
+        return self.is_in_plane
+
     def at(self, places: Floats) -> Floats:
         """The displacement at ``(3, n)`` places; beyond the lattice that of its border."""
         nodes = places / np.asarray(self.spacing)[:, None]
         return np.stack(
             [map_coordinates(part, nodes, order=1, mode="nearest") for part in self.field]
         ).astype(np.float64)
+
+    def at_plane(self, y: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """`at` along y and x, of a field that is the same in all frames."""
+        nodes = (y / self.spacing[1], x / self.spacing[2])
+        down, right = (
+            map_coordinates(part[0], nodes, np.float64, order=1, mode="nearest")
+            for part in self.field[1:]
+        )
+        return down, right
 
     def pull(self, places: Floats) -> Floats:
         """See `Smooth.pull`."""
@@ -281,6 +358,16 @@ class FrameShift(Smooth):
     def is_identity(self) -> bool:
         """See `Smooth.is_identity`."""
         return not self.shifts.any()
+
+    @property
+    def is_in_plane(self) -> bool:
+        """See `Smooth.is_in_plane`."""
+        return True
+
+    @property
+    def keeps_frames(self) -> bool:
+        """See `Smooth.keeps_frames`."""
+        return True
 
     def at(self, places: Floats) -> Floats:
         """The shift ``(n, 2)`` at places along z: that of the nearest frame."""

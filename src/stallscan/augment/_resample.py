@@ -3,12 +3,13 @@
 - Planes only: whole voxels are copied.
 - Tables only: OpenCV resizes (or remaps) each frame, and frames are blended along z.
 - Smooth maps within the frames: the same with one place map for all frames, or one for each.
-- All else (elastic, rotation out of the plane): one gather in three dimensions.
+- All else (elastic along z, rotation out of the plane): one gather in three dimensions.
 - Splines of higher order, and what is too large for OpenCV: SciPy.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -19,7 +20,7 @@ from scipy.ndimage import map_coordinates
 from stallscan.augment import _kernels
 from stallscan.augment._copy import contiguous
 from stallscan.augment._maps import Affine, Displacement, Floats, FrameShift, Sampling
-from stallscan.augment._stage import Stage, is_in_plane
+from stallscan.augment._stage import Stage
 from stallscan.errors import OptionError
 
 Array = NDArray[Any]
@@ -54,11 +55,7 @@ def run_stage(array: Array, stage: Stage, *, labels: bool) -> Array:
     if order > 1 or (order and (max(extents) > _CV_EXTENT or source.shape[3] > _CV_CHANNELS)):
         return _splines(source, stage, order, fill)
     source = contiguous(source)
-    in_plane = all(
-        isinstance(m, FrameShift) or (isinstance(m, Affine) and is_in_plane(m))
-        for m in stage.smooth
-    )
-    carry_out = _by_frames if in_plane else _gathered
+    carry_out = _by_frames if all(m.is_in_plane for m in stage.smooth) else _gathered
     if order == 0:  # bytes are copied: one compiled loop for each width serves all dtypes
         word = np.dtype(f"u{source.itemsize}")
         words = carry_out(source.view(word), stage, linear=False, fill=fill.view(word))
@@ -164,6 +161,9 @@ def _plane_places(stage: Stage, frame: int | None) -> tuple[Floats, Floats, NDAr
         elif isinstance(map_, Affine):
             (_, (_, yy, yx), (_, xy, xx)), (_, oy, ox) = map_.matrix, map_.offset
             y, x = yy * y + yx * x + oy, xy * y + xx * x + ox
+        elif isinstance(map_, Displacement):
+            down, right = map_.at_plane(y, x)
+            y, x = y + down, x + right
         y, kept_y = _within(y, extents[1], stage)
         x, kept_x = _within(x, extents[2], stage)
         inside &= kept_y & kept_x
@@ -279,7 +279,10 @@ def _gathered(source: Array, stage: Stage, *, linear: bool, fill: Any) -> Array:
     spacing = [_NODES_APART] * 3
     for map_ in stage.smooth:
         if isinstance(map_, Displacement):
-            spacing = [min(pair) for pair in zip(spacing, map_.spacing, strict=True)]
+            # Turned by what comes after it, a field that is the same along an axis is so no more.
+            most = _NODES_APART if map_ is stage.smooth[-1] else min(map_.spacing)
+            steps = (most if math.isinf(step) else step for step in map_.spacing)
+            spacing = [min(pair) for pair in zip(spacing, steps, strict=True)]
     extents = stage.smoothed
     spacing = [min(s, max(extent - 1, 1)) for s, extent in zip(spacing, extents, strict=True)]
     nodes = [

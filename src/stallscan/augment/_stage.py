@@ -21,6 +21,7 @@ from stallscan.augment._maps import (
     Sampling,
     Shape,
     Smooth,
+    Stretch,
     Take,
     Zoom,
 )
@@ -99,7 +100,11 @@ class Stage:
                     self.index[map_.axis] = _planes_of(self.index[map_.axis], map_.index)
                 return True
             case Zoom():
-                return self._add_zoom(map_)
+                changed = [axis for axis in range(3) if map_.size[axis] != self.shape[axis]]
+                return self._add_tables(map_, changed)
+            case Stretch():
+                changed = [axis for axis in range(3) if map_.source[axis] is not None]
+                return self._add_tables(map_, changed)
             case Smooth():
                 return self._add_smooth(map_)
         raise TypeError(f"no map: {map_!r}")
@@ -130,8 +135,7 @@ class Stage:
             self._zoom = zoom  # a zoom is the same from both ends
         return True
 
-    def _add_zoom(self, map_: Zoom) -> bool:
-        changed = [axis for axis in range(3) if map_.size[axis] != self.shape[axis]]
+    def _add_tables(self, map_: Zoom | Stretch, changed: list[int]) -> bool:
         if not changed:
             return True
         if self.order not in (None, map_.order):
@@ -139,12 +143,12 @@ class Stage:
         first = not self.smooth and all(table is None for table in self.tables)
         for axis in changed:
             places = map_.positions(axis)
-            if self.tables[axis] is not None:  # an axis resized again, in straight pieces
+            if self.tables[axis] is not None:  # an axis with a table already, in straight pieces
                 table = self.places(axis)
                 places = np.interp(places, np.arange(len(table)), table)
             self.tables[axis] = places
         self.order = map_.order
-        self._zoom = map_ if first else None
+        self._zoom = map_ if first and isinstance(map_, Zoom) else None
         return True
 
     def _add_smooth(self, map_: Smooth) -> bool:
@@ -164,7 +168,7 @@ class Stage:
             self._zoom_as_affine(self._zoom, sampling)
         # A shift is rough along z: only maps that leave the frames alone may stand beside it.
         shifts = isinstance(map_, FrameShift) or any(isinstance(m, FrameShift) for m in self.smooth)
-        if shifts and not all(_keeps_frames(m) for m in (*self.smooth, map_)):
+        if shifts and not all(m.keeps_frames for m in (*self.smooth, map_)):
             return False
         self.frames.append(self.smoothed)
         self.smooth.append(map_)
@@ -186,15 +190,3 @@ def _planes_of(
         return index[taken.start : taken.stop]
     planes: NDArray[np.intp] = np.asarray(index)[np.asarray(taken)]
     return planes
-
-
-def is_in_plane(map_: Affine) -> bool:
-    """Whether z and the plane do not mix."""
-    return not (map_.matrix[0, 1:].any() or map_.matrix[1:, 0].any())
-
-
-def _keeps_frames(map_: Smooth) -> bool:
-    """Whether nothing moves along z."""
-    if isinstance(map_, Affine):
-        return is_in_plane(map_) and map_.matrix[0, 0] == 1 and map_.offset[0] == 0
-    return isinstance(map_, FrameShift)

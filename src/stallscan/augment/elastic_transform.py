@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from stallscan.augment import _checks
 from stallscan.augment._checks import Range
+from stallscan.augment._field import Lattice
 from stallscan.augment._maps import Displacement, Map
 from stallscan.augment._spatial import interpolating
 from stallscan.augment._transform import Params, Shape, Spatial
-
-_TRUNCATE = 4.0  # standard deviations that a Gaussian kernel reaches
-_NODES_A_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -74,50 +69,12 @@ class ElasticTransform(Spatial):
 
     def map(self, params: Params, shape: Shape) -> list[Map]:
         """One displacement field with mean 0."""
-        spacing = [max(1.0, sigma / _NODES_A_SIGMA) for sigma in params["sigma"]]
-        nodes = [
-            math.ceil((extent - 1) / step) + 1 for extent, step in zip(shape, spacing, strict=True)
-        ]
+        lattice = Lattice.of(params["sigma"], shape)
         rng = np.random.default_rng(params["noise_seed"])
-        field = rng.random((3, *nodes), np.float32) * 2 - 1
-        lattice_sigma = [s / step for s, step in zip(params["sigma"], spacing, strict=True)]
-        strength = math.prod(_weakening(s) for s in lattice_sigma) ** -0.5
+        field = rng.random((3, *lattice.nodes), np.float32) * 2 - 1
         for part, alpha in zip(field, params["alpha"], strict=True):
-            _smooth(part, lattice_sigma)
-            part *= strength * alpha / max(float(np.abs(part).max()), 1e-12)
+            lattice.blur(part)
+            part *= lattice.gain * alpha / max(float(np.abs(part).max()), 1e-12)
             part -= part.mean()
-        depth, height, width = spacing
+        depth, height, width = lattice.spacing
         return [Displacement(field, (depth, height, width), interpolating(self))]
-
-
-def _weakening(sigma: float) -> float:
-    """Variance between nodes, linearly interpolated, over that at the nodes.
-
-    At a share t of the way it is (1 − t)² + t² + 2 t (1 − t) ρ with ρ = exp(−1 / 4σ²), the
-    correlation of neighbouring nodes; this is the mean over t. Below one node a σ the lattice has
-    every voxel, and nothing lies between.
-    """
-    if sigma < _NODES_A_SIGMA - 1e-9:
-        return 1.0
-    return (2 + math.exp(-1 / (4 * sigma**2))) / 3
-
-
-def _smooth(field: NDArray[np.float32], sigma: list[float]) -> None:
-    """Gaussian blur of ``(z, y, x)`` in place, zeros beyond the border."""
-    kernels = [_gaussian(s) for s in sigma]
-    depth = len(field)
-    flat = field.reshape(depth, -1)
-    zeros = {"borderType": cv2.BORDER_CONSTANT}
-    one = np.ones(1, np.float32)
-    flat[:] = cv2.sepFilter2D(flat, -1, one, kernels[0], **zeros)  # type: ignore[call-overload]
-    for plane in field:
-        plane[:] = cv2.sepFilter2D(plane, -1, kernels[2], kernels[1], **zeros)  # type: ignore[call-overload]
-
-
-def _gaussian(sigma: float) -> NDArray[np.float32]:
-    reach = int(_TRUNCATE * sigma + 0.5)
-    if reach == 0:
-        return np.ones(1, np.float32)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    return np.asarray(kernel, np.float32)

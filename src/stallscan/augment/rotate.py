@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stallscan.augment import _checks
+from stallscan.augment._affine import about_centre, rotation
 from stallscan.augment._checks import Range
-from stallscan.augment._maps import Affine, Map
+from stallscan.augment._maps import Map
 from stallscan.augment._spatial import interpolating
 from stallscan.augment._transform import Params, Shape, Spatial
 
@@ -66,20 +66,6 @@ class Rotate(Spatial):
 
     def map(self, params: Params, shape: Shape) -> list[Map]:
         """One affine map about the centre; whole quarter turns are exact."""
-        turns = [_rotation(axis, angle) for axis, angle in enumerate(params["angles_deg"])]
+        turns = [rotation(axis, angle) for axis, angle in enumerate(params["angles_deg"])]
         matrix = (turns[0] @ turns[1] @ turns[2]).T  # volumentations multiplies rows from the left
-        centre = (np.array(shape) - 1) / 2
-        return [Affine(matrix, centre - matrix @ centre, sampling=interpolating(self))]
-
-
-def _rotation(axis: int, angle_deg: float) -> NDArray[np.float64]:
-    """Right-handed rotation about an axis."""
-    angle = np.deg2rad(angle_deg)
-    cos, sin = np.cos(angle), np.sin(angle)
-    if angle_deg % 90 == 0:
-        cos, sin = np.rint(cos), np.rint(sin)
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.eye(3)
-    matrix[first, first] = matrix[second, second] = cos
-    matrix[first, second], matrix[second, first] = -sin, sin
-    return matrix
+        return [about_centre(matrix, shape, interpolating(self))]

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from stallscan.augment._maps import Affine, Displacement, FrameShift, Sampling
 from stallscan.augment._resample import source_depths
-from stallscan.augment._stage import Stage, is_in_plane
+from stallscan.augment._stage import Stage
 from stallscan.training._device_copy import tensor_on
 
 Places = tuple[Tensor, Tensor, Tensor]
@@ -37,7 +37,7 @@ def run_stage(volume: Tensor, stage: Stage, *, labels: bool) -> Tensor:
         return source
     sampling = stage.sampling or Sampling()
     fill = sampling.mask_value if labels else sampling.value
-    if all(isinstance(m, FrameShift) or _is_flat(m) for m in stage.smooth):
+    if all(m.is_in_plane for m in stage.smooth):
         carry_out = _picked_by_frames if labels or not stage.order else _blended
         return carry_out(source, stage, fill)
     places, inside = _pulled(stage, *_places(stage, source.device))
@@ -47,10 +47,6 @@ def run_stage(volume: Tensor, stage: Stage, *, labels: bool) -> Tensor:
     else:
         moved = _rounded(_sampled(source[None], _stacked(*places))[0])
     return torch.where(within, moved, fill)
-
-
-def _is_flat(map_: object) -> bool:
-    return isinstance(map_, Affine) and is_in_plane(map_)
 
 
 def _rounded(values: Tensor) -> Tensor:
@@ -166,6 +162,11 @@ def _pull(map_: object, places: Places) -> Places:
         shifts = tensor_on(z.device, map_.shifts)
         frame = torch.floor(z + 0.5).long().clamp(0, len(shifts) - 1)
         return z, y + shifts[frame, 0], x + shifts[frame, 1]
+    if isinstance(map_, Displacement) and map_.is_in_plane:
+        at = _stacked(y / map_.spacing[1], x / map_.spacing[2])
+        plane = tensor_on(z.device, map_.field[1:, 0]).expand(at.shape[1], -1, -1, -1)
+        down, right = _sampled(plane, at).transpose(0, 1)
+        return z, y + down, x + right
     if isinstance(map_, Displacement):
         nodes = [along / step for along, step in zip(places, map_.spacing, strict=True)]
         moved = _sampled(tensor_on(z.device, map_.field)[None], _stacked(*nodes))[0]
