@@ -69,6 +69,19 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
         {"n_polygons": 2, "all_frames_prob": 0.3, "max_cover": 0.3, "fill_value": 128},
         5,
     ),
+    "RandomAffine": (
+        {
+            "angle_limit": ((25, 25), 0, 0),
+            "scaling_limit": (1.3, 1.3),
+            "shear_limit": ((15, 15), 0, 0),
+        },
+        0,
+    ),
+    "GridDistortion": ({"num_steps": 4, "distort_limit": 0.7, "axes": (0, 1, 2)}, 3),
+    "RotatePseudo2D": ({"axes": (0, 1), "limit": (20, 20)}, 0),
+    "ElasticTransformPseudo2D": ({"alpha": 90, "sigma": 6}, 1),
+    "CubicSymmetry": ({}, 1),
+    "OutlineJitter": ({"shift_limit": (1, 2), "grow_limit": 0, "wobble_limit": (1.5, 1.5)}, 1),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""
 VALUES = ("Normalize", "ToFloat", "FromFloat")

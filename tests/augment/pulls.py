@@ -16,8 +16,12 @@ from scipy.spatial.transform import Rotation
 
 from stallscan.augment import (
     Compose,
+    CubicSymmetry,
     ElasticTransform,
+    ElasticTransformPseudo2D,
     Flip,
+    GridDistortion,
+    RandomAffine,
     RandomCropFromBorders,
     RandomDropPlane,
     RandomFrameDrop,
@@ -25,6 +29,7 @@ from stallscan.augment import (
     RandomShift,
     Resize,
     Rotate,
+    RotatePseudo2D,
     TimeReverse,
     Transpose,
 )
@@ -153,11 +158,42 @@ def _pull(transform: Transform, params: Params, shape: Shape, places: Floats) ->
             turn = Rotation.from_euler("zyx", params["angles_deg"][::-1], degrees=True)
             centre = (extents - 1)[:, None] / 2
             pulled = turn.inv().as_matrix() @ (places - centre) + centre
+        case "RandomAffine":
+            # In µm: scaled, slid, turned; then shifted. The result is asked, so solved.
+            spacing = np.reshape(transform.spacing, (3, 1))
+            turn = Rotation.from_euler("zyx", params["angles_deg"][::-1], degrees=True)
+            slide = np.eye(3)
+            for (row, column), angle in zip(
+                ((1, 0), (2, 0), (2, 1)), params["shears_deg"], strict=True
+            ):
+                slide[row, column] = np.tan(np.deg2rad(angle))
+            forwards = turn.as_matrix() @ slide @ np.diag(params["factors"])
+            centre = (extents - 1)[:, None] / 2
+            moved = places - centre - np.reshape(params["shift"], (3, 1)) * extents[:, None]
+            pulled = np.linalg.solve(forwards, moved * spacing) / spacing + centre
+        case "RotatePseudo2D":
+            first, second = transform.axes
+            centre, angle = (extents - 1) / 2, np.deg2rad(params["angle_deg"])
+            one, other = (places[axis] - centre[axis] for axis in (first, second))
+            pulled[first] = np.cos(angle) * one + np.sin(angle) * other + centre[first]
+            pulled[second] = np.cos(angle) * other - np.sin(angle) * one + centre[second]
+        case "GridDistortion":
+            for axis, widths in enumerate(params["widths"]):
+                if widths and shape[axis] > 1:
+                    ends = np.cumsum([0, *widths]) / sum(widths)
+                    even = np.arange(len(ends)) / len(widths)
+                    share = np.interp((places[axis] + 0.5) / shape[axis], even, ends)
+                    pulled[axis] = np.clip(share * shape[axis] - 0.5, 0, shape[axis] - 1)
+        case "CubicSymmetry":
+            for axis, (source, mirror) in enumerate(
+                zip(params["order"], params["mirrored"], strict=True)
+            ):
+                pulled[source] = extents[source] - 1 - places[axis] if mirror else places[axis]
         case "RandomShift":
             frames = np.arange(len(params["shifts"]))
             for axis, shifts in enumerate(np.transpose(params["shifts"]), start=1):
                 pulled[axis] = places[axis] + np.interp(places[0], frames, shifts)
-        case "ElasticTransform":
+        case "ElasticTransform" | "ElasticTransformPseudo2D":
             (map_,) = transform.map(params, shape)
             nodes = places / np.reshape(map_.spacing, (3, 1))
             for axis, field in enumerate(map_.field):
@@ -177,7 +213,12 @@ def pipeline(*transforms: Transform) -> Compose:
 
 
 def random_pipeline(
-    rng: np.random.Generator, *, drops: bool = True, shifts: bool = False, **options: Any
+    rng: np.random.Generator,
+    *,
+    drops: bool = True,
+    shifts: bool = False,
+    bends: bool = False,
+    **options: Any,
 ) -> Compose:
     """Two to six spatial transforms, at most one of which leaves out or repeats planes.
 
@@ -185,6 +226,7 @@ def random_pipeline(
         rng: which.
         drops: whether planes may be left out or repeated.
         shifts: whether frames may be shifted.
+        bends: whether there are affine maps, grids and bends of frames among them.
         options: of all transforms that interpolate, such as ``value``.
     """
     size = tuple(int(extent) for extent in rng.integers(10, 30, 3))
@@ -205,6 +247,15 @@ def random_pipeline(
         makers += [
             lambda: RandomShift(1, border_mode="constant", **options),
             lambda: RandomShift(1, p=1),
+        ]
+    if bends:
+        makers += [
+            lambda: RandomAffine(15, 0.1, (0.8, 1.2), 10, spacing=(2, 1, 0.8), **options),
+            lambda: RandomAffine((20, 0, 0), 0.1, ((0.8, 1.2),) * 3, **options),
+            lambda: RotatePseudo2D((0, 2), 30, **options),
+            lambda: GridDistortion(4, 0.3, axes=(0, 1, 2), p=1),
+            lambda: ElasticTransformPseudo2D(20, 5, border_mode="constant", **options),
+            lambda: CubicSymmetry(),
         ]
     chosen = [makers[int(n)]() for n in rng.integers(len(makers), size=int(rng.integers(2, 7)))]
     if drops and rng.random() < 0.4:

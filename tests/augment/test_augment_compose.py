@@ -179,7 +179,7 @@ def test_a_record_of_another_pipeline_or_none_is_refused() -> None:
 def test_invert_names_what_cannot_be_undone() -> None:
     aug = Compose([Flip(0, p=1), OneOf([GaussianNoise(p=1)], p=1)])
     found = aug(image=IMAGE, rng=0, return_record=True)
-    allowed = "allowed are Flip, RandomRotate90, Transpose and TimeReverse"
+    allowed = "allowed are Flip, RandomRotate90, Transpose, TimeReverse and CubicSymmetry"
     with pytest.raises(OptionError, match=f"GaussianNoise cannot be undone; {allowed}"):
         aug.invert(found["record"], image=found["image"])
 

@@ -22,10 +22,14 @@ from pulls import (
 
 from stallscan.augment import (
     Compose,
+    CubicSymmetry,
     ElasticTransform,
+    ElasticTransformPseudo2D,
     Flip,
     FrameJitter,
+    GridDistortion,
     GridDropout,
+    RandomAffine,
     RandomCropFromBorders,
     RandomDropPlane,
     RandomFrameDrop,
@@ -34,6 +38,7 @@ from stallscan.augment import (
     RandomShift,
     Resize,
     Rotate,
+    RotatePseudo2D,
     TimeReverse,
     Transpose,
     preset,
@@ -50,6 +55,10 @@ SWAP = Transpose((1, 0, 2), p=1)
 CROP = RandomCropFromBorders(0.2)
 DROP = RandomDropPlane(0.2, (0, 1, 2))
 LOSE = RandomFrameDrop(0.2, p=1)
+AFFINE = RandomAffine(15, 0.05, (0.9, 1.1), 5, spacing=(2, 0.8, 0.8), p=1)
+GRID = GridDistortion(4, axes=(0, 1, 2), p=1)
+BEND = ElasticTransformPseudo2D(30, 5, border_mode="constant", p=1)
+SYMMETRY = CubicSymmetry()
 
 STAGES = [
     ((ROTATE, ELASTIC, CROP, DROP, Resize(SIZE), Flip(p=1), RandomRotate90(p=1)), 1),
@@ -61,6 +70,12 @@ STAGES = [
     ((CROP, SHIFT, ROTATE, LOSE, Resize(SIZE), Flip(p=1)), 1),
     ((LOSE, Transpose((0, 2, 1), p=1), SHIFT, Transpose((0, 2, 1), p=1)), 1),
     ((Resize(SIZE), SHIFT), 2),  # shifts stand at frames, and frames were blended
+    ((AFFINE, ELASTIC, BEND, SYMMETRY, GRID, LOSE, SYMMETRY, Resize(SIZE)), 1),
+    ((SYMMETRY, CROP, Resize(SIZE), RotatePseudo2D((0, 2), 20, p=1), AFFINE), 1),
+    ((CROP, SHIFT, BEND, ROTATE, Flip(p=1), GRID), 1),  # a bend that leaves frames alone
+    ((BEND, SWAP, TILT), 1),
+    ((GRID, BEND), 2),  # lines of a grid are no smooth map
+    ((BEND, SWAP, SHIFT), 2),  # seen from the side, the bend does not leave frames alone
     ((SHIFT, SWAP), 2),
     ((SHIFT, TILT), 2),
     ((ROTATE, CROP, ROTATE), 2),  # what was cropped is beyond the border

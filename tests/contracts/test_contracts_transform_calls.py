@@ -33,6 +33,11 @@ IDENTITIES: dict[str, dict[str, Any]] = {
     "Solarize": {"threshold_limit": 256},
     "CoarseDropout": {"n_holes": 0},
     "RandomOcclusion": {"n_polygons": 0},
+    "RandomAffine": {"angle_limit": 0, "scaling_limit": 1, "interpolation": 3},
+    "GridDistortion": {"distort_limit": 0, "interpolation": 3},
+    "RotatePseudo2D": {"limit": 0},
+    "ElasticTransformPseudo2D": {"alpha": 0, "alpha_affine": 0},
+    "OutlineJitter": {"shift_limit": 0, "grow_limit": 0, "wobble_limit": 0},
 }
 
 

@@ -60,6 +60,28 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "CLAHE": [{}, {"tile_grid": (2, 3, 2), "clip_limit": (2, 10)}],
     "CoarseDropout": [{}, {"n_holes": (2, 4)}],
     "RandomOcclusion": [{"radius_limit": (0.2, 0.4)}, {"n_polygons": 2, "max_cover": 0.1}],
+    "RandomAffine": [
+        {"translation_limit": 0.1, "shear_limit": 10, "spacing": (2, 0.8, 0.8)},
+        {"angle_limit": ((10, 30), 0, 0), "scaling_limit": (1, 1.2, (0.8, 1.1))},
+        {"angle_limit": 20, "border_mode": "reflect", "interpolation": 3},
+    ],
+    "GridDistortion": [
+        {},
+        {"num_steps": 3, "distort_limit": 0.8, "axes": (0, 1, 2)},
+        {"interpolation": 2, "axes": 0},
+    ],
+    "RotatePseudo2D": [
+        {},
+        {"axes": (1, 2), "limit": (10, 40), "border_mode": "nearest"},
+        {"axes": (2, 0), "interpolation": 0},
+    ],
+    "ElasticTransformPseudo2D": [
+        {"alpha": 20, "sigma": 3},
+        {"alpha": 5, "sigma": 1, "border_mode": "constant"},
+        {"interpolation": 2},
+    ],
+    "CubicSymmetry": [{}, {"keep_frames": True}],
+    "OutlineJitter": [{"shift_limit": 2, "wobble_limit": 1, "wobble_length": 4}],
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{number}")

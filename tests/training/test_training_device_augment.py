@@ -20,17 +20,21 @@ from stallscan.augment import (
     BiasField,
     CoarseDropout,
     Compose,
+    CubicSymmetry,
     ElasticTransform,
+    ElasticTransformPseudo2D,
     Flip,
     FrameJitter,
     FromFloat,
     GaussianNoise,
+    GridDistortion,
     GridDropout,
     Normalize,
     PoissonGamma,
     Posterize,
     Preprocessing,
     RandomBrightnessContrast,
+    RandomAffine,
     RandomCropFromBorders,
     RandomDropPlane,
     RandomFrameDrop,
@@ -40,6 +44,7 @@ from stallscan.augment import (
     RandomShift,
     Resize,
     Rotate,
+    RotatePseudo2D,
     RowNoise,
     Solarize,
     TimeReverse,
@@ -203,6 +208,17 @@ CHAINS = {
         ElasticTransform(0.2, border_mode="nearest", p=1),
         GridDropout(0.4, fill_value=77, mask_fill_value=1, random_offset=True, p=1),
     ],
+    "bent frames in motion, on another grid": [
+        ElasticTransformPseudo2D(40, 5, border_mode="constant", p=1),
+        RandomShift((1, 2), border_mode="constant", p=1),
+        GridDistortion(axes=(0, 1, 2), p=1),
+        Resize((31, 40, 44)),
+    ],
+    "bent frames, from the side": [
+        RandomAffine(p=1),
+        ElasticTransformPseudo2D(30, 5, border_mode="constant", p=1),
+        CubicSymmetry(),
+    ],
     "nothing is drawn": [Flip(0, p=1e-9)],
 }
 
@@ -303,6 +319,13 @@ BENT: dict[str, Spatial] = {
     "motion": RandomShift((2, 2), p=1),
     "motion, constant": RandomShift((2, 2), border_mode="constant", value=40, p=1),
     "motion, reflect": RandomShift((9, 9), border_mode="reflect", p=1),
+    "affine": RandomAffine(20, 0.1, (0.7, 1.4), 15, spacing=(2, 0.8, 0.8), value=40, p=1),
+    "affine, frames": RandomAffine((20, 0, 0), 0.1, (0.7, 1.4), (0, 0, 15), value=40, p=1),
+    "turn of time": RotatePseudo2D(border_mode="reflect", p=1),
+    "bend of frames": ElasticTransformPseudo2D(60, 5, p=1),
+    "bend of frames, constant": ElasticTransformPseudo2D(
+        60, 5, border_mode="constant", value=40, mask_value=1, p=1
+    ),
 }
 
 
@@ -364,6 +387,12 @@ def test_three_dimensions_only_where_it_bends(name: str, sampled_ranks: list[int
             assert sampled_ranks == [4]  # all of it, the size too, at once
         seen.add(bends)
     assert seen == {True, False}
+
+
+def test_a_bend_of_frames_is_taken_in_two(sampled_ranks: list[int]) -> None:
+    aug = ElasticTransformPseudo2D(60, 5, p=1)
+    on_device(RawBatch.pack([sample_of(aug, 0)]), aug, Preprocessing(size=SIZE), CPU)
+    assert sampled_ranks and set(sampled_ranks) == {4}
 
 
 def test_a_tilt_is_taken_in_three_dimensions(sampled_ranks: list[int]) -> None:
@@ -433,6 +462,7 @@ def test_what_has_a_form_on_a_device() -> None:
         *("Normalize", "ToFloat", "FromFloat", "Attenuation"),
         *("HistogramNormalize", "HistogramMatching", "CLAHE"),
     }
+    assert without == {"Normalize", "ToFloat", "FromFloat", "OutlineJitter"}
     lacking = [
         Rotate(interpolation=3),
         RandomGamma(stretch=True),

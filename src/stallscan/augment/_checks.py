@@ -36,13 +36,14 @@ def pair(
         low: smallest value allowed.
         high: greatest value allowed.
         number: what a number n stands for: ``"symmetric"`` (−n, n), ``"from_zero"`` (0, n),
-            ``"exact"`` (n, n).
+            ``"exact"`` (n, n), ``"ratio"`` (1/n, n).
 
     Raises:
         OptionError: no pair, reversed, not finite, or out of bounds.
     """
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         ends = {"symmetric": (-value, value), "from_zero": (0.0, value), "exact": (value, value)}
+        ends["ratio"] = (1 / value if value > 0 else value, value)
         first, second = (float(end) for end in ends[number])
     else:
         if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:

@@ -139,7 +139,7 @@ class Augmentation(Seeded, ABC):
         return run(drawn, shape, targets, self._targets)
 
     def invert(self, record: dict[str, Any], **targets: Any) -> dict[str, Any]:
-        """Undo what was recorded: flips, quarter turns, transposition, time reversal.
+        """Undo what was recorded: flips, quarter turns, symmetries, transposition, time reversal.
 
         Raises:
             OptionError: one of the recorded transforms cannot be undone; the message names it.
@@ -260,8 +260,8 @@ class Transform(Augmentation):
             OptionError: it loses voxels or values.
         """
         raise OptionError(
-            f"{type(self).__name__} cannot be undone; allowed are Flip, RandomRotate90, Transpose "
-            "and TimeReverse"
+            f"{type(self).__name__} cannot be undone; allowed are Flip, RandomRotate90, Transpose, "
+            "TimeReverse and CubicSymmetry"
         )
 
     def draw(

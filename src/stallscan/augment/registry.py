@@ -43,6 +43,12 @@ MODULES = {
     "CLAHE": "clahe",
     "CoarseDropout": "coarse_dropout",
     "RandomOcclusion": "random_occlusion",
+    "RandomAffine": "random_affine",
+    "GridDistortion": "grid_distortion",
+    "RotatePseudo2D": "rotate_pseudo2d",
+    "ElasticTransformPseudo2D": "elastic_transform_pseudo2d",
+    "CubicSymmetry": "cubic_symmetry",
+    "OutlineJitter": "outline_jitter",
 }
 """Module of each transform, in the order in which they are listed."""
 
