@@ -44,6 +44,8 @@ TRANSFORMS = (
     *("Attenuation", "MixUp", "CutMix"),
     *("RandomBrightnessContrast", "BiasField", "HistogramNormalize", "HistogramMatching"),
     *("Solarize", "Posterize", "CLAHE", "CoarseDropout", "RandomOcclusion"),
+    *("RandomAffine", "GridDistortion", "RotatePseudo2D 0 1", "RotatePseudo2D 1 2"),
+    *("ElasticTransformPseudo2D", "CubicSymmetry", "OutlineJitter"),
 )
 _OVERHEAD = (
     "hundredths of a ms to check, record and copy; volumentations without Compose only slices"

@@ -50,6 +50,9 @@ def matched(shape: tuple[int, ...]) -> Augment:
     transform = A.HistogramMatching(p=1)
     reference = volumes(shape)[-1][shape[0] // 2]
     return lambda volume: transform(volume=volume, hm_metadata=[reference])["volume"]
+def turn(z: float, y: float, x: float) -> dict[str, tuple[float, float]]:
+    """To so many degrees about each axis."""
+    return {"z": (-z, z), "y": (-y, y), "x": (-x, x)}
 
 
 def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
@@ -87,6 +90,14 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
                 p=1,
             )
         ),
+        "RandomAffine": lambda: alone(
+            A.Affine3D(turn(15, 5, 5), dict.fromkeys("xyz", (0.9, 1.1)), p=1)
+        ),
+        "GridDistortion": lambda: alone(A.GridDistortion(5, (-0.3, 0.3), p=1)),
+        "RotatePseudo2D 0 1": lambda: alone(A.Affine3D(turn(0, 0, 90), p=1)),
+        "RotatePseudo2D 1 2": lambda: alone(A.Rotate(angle_range=(-90, 90), p=1)),
+        "ElasticTransformPseudo2D": lambda: alone(A.ElasticTransform((0.02, 0.05), p=1)),
+        "CubicSymmetry": lambda: alone(A.CubicSymmetry(p=1)),
     }
 
 
@@ -105,6 +116,8 @@ if __name__ == "__main__":
                 "HistogramNormalize": "Equalize, of each frame and channel",
                 "HistogramMatching": "of each frame and channel",
                 "CLAHE": "of each frame",
+                "RandomAffine": "a factor for each axis",
+                "ElasticTransformPseudo2D": "a control grid",
             },
         )
     )

@@ -67,6 +67,11 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Normalize": lambda: alone(V.Normalize(), to_float),
         "RandomBrightnessContrast": lambda: alone(V.RandomBrightnessContrast(p=1), to_unit),
         "HistogramNormalize": lambda: alone(V.HistogramEqualization(), to_unit),
+        "RandomAffine": lambda: alone(
+            V.RandomAffineTransform((15.0, 5.0, 5.0), scaling_limit=1.1, p=1)
+        ),
+        "RotatePseudo2D 0 1": lambda: alone(V.RandomAffineTransform((0, 0, 0, 0, -90, 90), p=1)),
+        "RotatePseudo2D 1 2": lambda: alone(V.RandomAffineTransform((-90, 90, 0, 0, 0, 0), p=1)),
     }
 
 
@@ -81,6 +86,7 @@ if __name__ == "__main__":
                 "pipeline": "without elastic, dropped planes, crop",
                 "RandomBrightnessContrast": "does not saturate",
                 "HistogramNormalize": "HistogramEqualization, of each channel",
+                "RandomAffine": "a factor for each axis",
             },
         )
     )

@@ -18,6 +18,7 @@ from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
 ANGLE = math.radians(10)
+ANGLES = (math.radians(15), math.radians(5), math.radians(5))
 
 
 def tensor(volume: NDArray) -> torch.Tensor:
@@ -112,7 +113,31 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "BiasField": alone(M.RandBiasField(3, (0, 0.1), prob=1)),
         "HistogramNormalize": alone(M.HistogramNormalize()),
         "CoarseDropout": lambda: dropped(drop(shape)),
+        "RandomAffine": alone(
+            M.RandAffine(1, ANGLES, None, None, (0.1,) * 3, mode="bilinear", padding_mode="zeros")
+        ),
+        "GridDistortion": in_frames(M.RandGridDistortion(5, 1, 0.3, "bilinear", "border")),
+        "RotatePseudo2D 0 1": alone(turn(range_z=math.pi / 2)),
+        "RotatePseudo2D 1 2": alone(turn(range_x=math.pi / 2)),
+        "ElasticTransformPseudo2D": in_frames(
+            M.Rand2DElastic((12, 12), (1, 2), 1, mode="bilinear", padding_mode="reflection")
+        ),
     }
+
+
+def turn(**ranges: float) -> M.RandRotate:
+    """About one axis."""
+    return M.RandRotate(**ranges, prob=1, mode="bilinear", padding_mode="zeros")
+
+
+def in_frames(transform: Callable) -> Callable[[], Augment]:
+    """A transform of planes, the same for all frames: frames as channels."""
+
+    def call(volume: NDArray) -> torch.Tensor:
+        planes = tensor(volume)
+        return transform(planes.reshape(-1, *planes.shape[2:])).reshape(planes.shape)
+
+    return lambda: call
 
 
 if __name__ == "__main__":
@@ -132,6 +157,8 @@ if __name__ == "__main__":
                 ),
                 "RandomBrightnessContrast": "RandScaleIntensity, RandShiftIntensity; no saturation",
                 "CoarseDropout": "of a copy: it changes its input",
+                "RandomAffine": "a factor for each axis",
+                "ElasticTransformPseudo2D": "Rand2DElastic, a control grid",
             },
         )
     )

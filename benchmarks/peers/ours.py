@@ -68,7 +68,22 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "CLAHE": make("CLAHE"),
         "CoarseDropout": make("CoarseDropout"),
         "RandomOcclusion": make("RandomOcclusion"),
+        "RandomAffine": make("RandomAffine", (15, 5, 5), 0, (0.9, 1.1)),
+        "GridDistortion": make("GridDistortion", 5, 0.3),
+        "RotatePseudo2D 0 1": make("RotatePseudo2D", (0, 1), (-90, 90)),
+        "RotatePseudo2D 1 2": make("RotatePseudo2D", (1, 2), (-90, 90)),
+        "ElasticTransformPseudo2D": make("ElasticTransformPseudo2D", 60, 6, 1),
+        "CubicSymmetry": make("CubicSymmetry"),
+        "OutlineJitter": lambda: outlined(augment.OutlineJitter(p=1.0), shape),
     }
+
+
+def outlined(augmentation: Callable, shape: tuple[int, ...]) -> Augment:
+    """On a mask, an ellipse that is the same on all frames."""
+    depth, height, width = shape[:3]
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    mask = np.repeat(((y / 0.8) ** 2 + (x / 0.3) ** 2 < 1)[None], depth, axis=0)
+    return lambda _: augmentation(mask=mask, rng=RNG)["mask"]
 
 
 def elastic(limits: tuple[float, float]) -> Augment:
@@ -83,7 +98,10 @@ if __name__ == "__main__":
             licence="MIT",
             pipeline=lambda shape, size: called(augment.preset("winner_v20", size=size)),
             transforms=transforms,
-            notes={"TimeReverse": "the peers': Flip 0"},
+            notes={
+                "TimeReverse": "the peers': Flip 0",
+                "OutlineJitter": "a mask, the same on all frames",
+            },
             elastic=elastic,
         )
     )

@@ -65,6 +65,17 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "ToFloat": alone(tio.RescaleIntensity, (0, 1), in_min_max=(0, 255)),
         "BiasField": alone(tio.RandomBiasField, 0.5, 3),
         "HistogramMatching": alone(tio.HistogramStandardization, LANDMARKS),
+        "RandomAffine": alone(
+            *(tio.RandomAffine, (0.9, 1.1), (-15, 15, -5, 5, -5, 5)),
+            isotropic=True,
+            default_pad_value=0,
+        ),
+        "RotatePseudo2D 0 1": alone(
+            tio.RandomAffine, 0, (0, 0, 0, 0, -90, 90), default_pad_value=0
+        ),
+        "RotatePseudo2D 1 2": alone(
+            tio.RandomAffine, 0, (-90, 90, 0, 0, 0, 0), default_pad_value=0
+        ),
     }
 
 

@@ -70,6 +70,19 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "ToFloat": alone(tio.Normalize, out_min=0, out_max=1, in_min=0, in_max=255),
         "BiasField": alone(tio.BiasField),
         "HistogramMatching": alone(tio.HistogramStandardization, torch.linspace(0, 255, 13)),
+        "RandomAffine": alone(
+            tio.Affine,
+            scales=(0.9, 1.1),
+            degrees=(-15.0, 15.0, -5.0, 5.0, -5.0, 5.0),
+            isotropic=True,
+            default_pad_value=0,
+        ),
+        "RotatePseudo2D 0 1": alone(
+            tio.Affine, degrees=(0.0, 0.0, 0.0, 0.0, -90.0, 90.0), default_pad_value=0
+        ),
+        "RotatePseudo2D 1 2": alone(
+            tio.Affine, degrees=(-90.0, 90.0, 0.0, 0.0, 0.0, 0.0), default_pad_value=0
+        ),
     }
 
 

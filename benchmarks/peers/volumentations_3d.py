@@ -77,6 +77,9 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Transpose": lambda: alone(V.Transpose((0, 2, 1, 3), p=1)),
         "Normalize": lambda: alone(V.Normalize()),
         "RandomBrightnessContrast": lambda: alone(V.RandomBrightnessContrast(p=1)),
+        "GridDistortion": lambda: alone(V.GridDistortion(5, 0.3, p=1)),
+        "RotatePseudo2D 0 1": lambda: alone(V.RotatePseudo2D((0, 1), (-90, 90), p=1)),
+        "RotatePseudo2D 1 2": lambda: alone(V.RotatePseudo2D((1, 2), (-90, 90), p=1)),
     }
 
 
@@ -92,7 +95,10 @@ if __name__ == "__main__":
             licence="MIT",
             pipeline=pipeline,
             transforms=transforms,
-            notes={"GridDropout": "drops a tenth of what it should"},
+            notes={
+                "GridDropout": "drops a tenth of what it should",
+                "GridDistortion": "its cells do not fill the frame",
+            },
             elastic=elastic,
         )
     )
