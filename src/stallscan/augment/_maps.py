@@ -163,7 +163,7 @@ class Stretch(Map):
     Attributes:
         shape: of source and result.
         source: by axis, ``(n + 1,)`` rising places of the cells' edges in the source, the first
-            −½, the last extent − ½; None: the axis stays. In the result all cells are as wide.
+            −½, the last extent − ½; None: the axis stays. In the result all are equally wide.
         order: of the interpolation, see `Sampling`; nothing from beyond the border is needed.
     """
 
