@@ -50,6 +50,8 @@ def matched(shape: tuple[int, ...]) -> Augment:
     transform = A.HistogramMatching(p=1)
     reference = volumes(shape)[-1][shape[0] // 2]
     return lambda volume: transform(volume=volume, hm_metadata=[reference])["volume"]
+
+
 def turn(z: float, y: float, x: float) -> dict[str, tuple[float, float]]:
     """To so many degrees about each axis."""
     return {"z": (-z, z), "y": (-y, y), "x": (-x, x)}

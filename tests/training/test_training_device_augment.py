@@ -33,8 +33,8 @@ from stallscan.augment import (
     PoissonGamma,
     Posterize,
     Preprocessing,
-    RandomBrightnessContrast,
     RandomAffine,
+    RandomBrightnessContrast,
     RandomCropFromBorders,
     RandomDropPlane,
     RandomFrameDrop,
@@ -460,9 +460,8 @@ def test_what_has_a_form_on_a_device() -> None:
             without.add(name)
     assert without == {
         *("Normalize", "ToFloat", "FromFloat", "Attenuation"),
-        *("HistogramNormalize", "HistogramMatching", "CLAHE"),
+        *("HistogramNormalize", "HistogramMatching", "CLAHE", "OutlineJitter"),
     }
-    assert without == {"Normalize", "ToFloat", "FromFloat", "OutlineJitter"}
     lacking = [
         Rotate(interpolation=3),
         RandomGamma(stretch=True),
