@@ -82,6 +82,15 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "ElasticTransformPseudo2D": ({"alpha": 90, "sigma": 6}, 1),
     "CubicSymmetry": ({}, 1),
     "OutlineJitter": ({"shift_limit": (1, 2), "grow_limit": 0, "wobble_limit": (1.5, 1.5)}, 1),
+    "GaussianBlur": ({"sigma_limit": (2, 2)}, 0),
+    "UnsharpMask": ({"sigma_limit": (2, 2), "alpha_limit": (2, 2)}, 0),
+    "Blur": ({"blur_limit": 7}, 0),
+    "MedianBlur": ({"blur_limit": 7}, 0),
+    "MotionBlur": ({"blur_limit": 11}, 0),
+    "GlassBlur": ({"sigma": 0.5, "max_delta": 2}, 0),
+    "Downscale": ({}, 0),
+    "ImageCompression": ({"quality_lower": 10, "quality_upper": 10}, 0),
+    "RemoveBackground": ({}, 0),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""
 VALUES = ("Normalize", "ToFloat", "FromFloat")

@@ -38,6 +38,13 @@ IDENTITIES: dict[str, dict[str, Any]] = {
     "RotatePseudo2D": {"limit": 0},
     "ElasticTransformPseudo2D": {"alpha": 0, "alpha_affine": 0},
     "OutlineJitter": {"shift_limit": 0, "grow_limit": 0, "wobble_limit": 0},
+    "GaussianBlur": {"sigma_limit": 0},
+    "UnsharpMask": {"alpha_limit": 0},
+    "Blur": {"blur_limit": 1},
+    "MedianBlur": {"blur_limit": 1},
+    "MotionBlur": {"blur_limit": 1},
+    "GlassBlur": {"sigma": 0, "max_delta": 0},
+    "Downscale": {"scale_min": 1, "scale_max": 1},
 }
 
 

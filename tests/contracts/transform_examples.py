@@ -82,6 +82,28 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     ],
     "CubicSymmetry": [{}, {"keep_frames": True}],
     "OutlineJitter": [{"shift_limit": 2, "wobble_limit": 1, "wobble_length": 4}],
+    "GaussianBlur": [
+        {"sigma_limit": (0.4, 0.7)},
+        {"sigma_limit": (0.3, 0.6), "sigma_z_limit": 0.6, "per_axis": True},
+    ],
+    "UnsharpMask": [
+        {},
+        {"sigma_limit": 8, "alpha_limit": (1, 2), "sigma_z_limit": (0.5, 9), "per_axis": True},
+    ],
+    "Blur": [{"blur_limit": 3, "blur_z_limit": (1, 3)}, {"blur_limit": (1, 3), "per_axis": True}],
+    "MedianBlur": [{"blur_limit": (3, 7)}, {"blur_limit": (1, 3), "frames": 3}],
+    "MotionBlur": [{"blur_limit": 3}, {"blur_limit": 3, "angle_limit": 20, "each_frame": True}],
+    "GlassBlur": [
+        {"sigma": 0.3, "max_delta": 1, "iterations": 1},
+        {"sigma": 0.4, "each_frame": True},
+    ],
+    "Downscale": [
+        {"scale_min": 0.3, "scale_max": 0.9},
+        {"scale_min": 0.4, "scale_max": 0.9, "axes": (0, 1, 2), "per_axis": True, "upscale": 1},
+        {"scale_min": 0.4, "scale_max": 0.9, "interpolation": 1, "upscale": 3},
+    ],
+    "ImageCompression": [{}, {"compression_type": 1}],
+    "RemoveBackground": [{}, {"sigma_limit": (3, 9), "sigma_z_limit": 9, "per_axis": True}],
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{number}")

@@ -461,6 +461,9 @@ def test_what_has_a_form_on_a_device() -> None:
     assert without == {
         *("Normalize", "ToFloat", "FromFloat", "Attenuation"),
         *("HistogramNormalize", "HistogramMatching", "CLAHE", "OutlineJitter"),
+        *("Normalize", "ToFloat", "FromFloat"),
+        *("GaussianBlur", "UnsharpMask", "Blur", "MedianBlur", "MotionBlur", "GlassBlur"),
+        *("Downscale", "ImageCompression", "RemoveBackground"),
     }
     lacking = [
         Rotate(interpolation=3),

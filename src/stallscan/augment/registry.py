@@ -49,6 +49,15 @@ MODULES = {
     "ElasticTransformPseudo2D": "elastic_transform_pseudo2d",
     "CubicSymmetry": "cubic_symmetry",
     "OutlineJitter": "outline_jitter",
+    "GaussianBlur": "gaussian_blur",
+    "UnsharpMask": "unsharp_mask",
+    "Blur": "blur",
+    "MedianBlur": "median_blur",
+    "MotionBlur": "motion_blur",
+    "GlassBlur": "glass_blur",
+    "Downscale": "downscale",
+    "ImageCompression": "image_compression",
+    "RemoveBackground": "remove_background",
 }
 """Module of each transform, in the order in which they are listed."""
 
