@@ -46,11 +46,16 @@ TRANSFORMS = (
     *("Solarize", "Posterize", "CLAHE", "CoarseDropout", "RandomOcclusion"),
     *("RandomAffine", "GridDistortion", "RotatePseudo2D 0 1", "RotatePseudo2D 1 2"),
     *("ElasticTransformPseudo2D", "CubicSymmetry", "OutlineJitter"),
+    *("GaussianBlur", "UnsharpMask", "Blur", "MedianBlur", "MotionBlur", "GlassBlur", "Downscale"),
+    *("ImageCompression", "RemoveBackground"),
 )
 _OVERHEAD = (
     "hundredths of a ms to check, record and copy; volumentations without Compose only slices"
 )
-WHY_SLOWER = dict.fromkeys(("RandomCropFromBorders", "Flip 0", "Flip 1"), _OVERHEAD)
+WHY_SLOWER = {
+    **dict.fromkeys(("RandomCropFromBorders", "Flip 0", "Flip 1"), _OVERHEAD),
+    "ImageCompression": "the codec's own time, and colours brought into its order and back",
+}
 """By transform, why ours is slower than the best permissively licensed peer."""
 LIMITS = ((0.05, 0.05), (0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (0.0, 0.25))
 """Of the elastic transform's deformation; the last are the pipeline's."""

@@ -14,6 +14,7 @@ from _volumes import volumes
 from _worker import Augment, Contender, serve
 
 STD = (0.0, math.sqrt(5) / 255)
+SIGMA = (1.5, 1.5)
 SIDES = dict.fromkeys(("crop_left", "crop_right", "crop_top", "crop_bottom"), 0.15)
 
 
@@ -100,6 +101,16 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RotatePseudo2D 1 2": lambda: alone(A.Rotate(angle_range=(-90, 90), p=1)),
         "ElasticTransformPseudo2D": lambda: alone(A.ElasticTransform((0.02, 0.05), p=1)),
         "CubicSymmetry": lambda: alone(A.CubicSymmetry(p=1)),
+        "GaussianBlur": lambda: alone(A.GaussianBlur(sigma_range=SIGMA, p=1)),
+        "UnsharpMask": lambda: alone(
+            A.UnsharpMask((0, 0), sigma_range=SIGMA, alpha_range=(0.5, 0.5), threshold=0, p=1)
+        ),
+        "Blur": lambda: alone(A.Blur((5, 5), p=1)),
+        "MedianBlur": lambda: alone(A.MedianBlur((3, 3), p=1)),
+        "MotionBlur": lambda: alone(A.MotionBlur((3, 7), p=1)),
+        "GlassBlur": lambda: alone(A.GlassBlur(p=1)),
+        "Downscale": lambda: alone(A.Downscale(p=1)),
+        "ImageCompression": lambda: alone(A.ImageCompression(quality_range=(50, 90), p=1)),
     }
 
 

@@ -72,6 +72,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         ),
         "RotatePseudo2D 0 1": lambda: alone(V.RandomAffineTransform((0, 0, 0, 0, -90, 90), p=1)),
         "RotatePseudo2D 1 2": lambda: alone(V.RandomAffineTransform((-90, 90, 0, 0, 0, 0), p=1)),
+        "GaussianBlur": lambda: alone(V.GaussianBlur((0, 1.5, 1.5), p=1)),
+        "RemoveBackground": lambda: alone(V.RemoveBackgroundGaussian((0, 10, 10), p=1), to_float),
     }
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 ANGLE = math.radians(10)
 ANGLES = (math.radians(15), math.radians(5), math.radians(5))
+SIGMA = (1.5, 1.5)
 
 
 def tensor(volume: NDArray) -> torch.Tensor:
@@ -87,6 +88,8 @@ def mixed(mix: Callable, shape: tuple[int, ...]) -> Augment:
 def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Callable[[], Augment]]:
     """See `Contender.transforms`."""
 
+    mean = M.ImageFilter(np.full((1, 5, 5), 1 / 25, np.float32))  # its own "mean" is a sum
+
     def alone(transform: Callable) -> Callable[[], Augment]:
         return lambda: lambda volume: transform(tensor(volume))
 
@@ -122,6 +125,11 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "ElasticTransformPseudo2D": in_frames(
             M.Rand2DElastic((12, 12), (1, 2), 1, mode="bilinear", padding_mode="reflection")
         ),
+        "GaussianBlur": alone(M.RandGaussianSmooth((0, 0), SIGMA, SIGMA, prob=1)),
+        "UnsharpMask": alone(M.GaussianSharpen((0, 0, 0), (0, SIGMA[0], SIGMA[0]), 0.5)),
+        "Blur": lambda: lambda volume: mean(tensor(volume).float()),
+        "MedianBlur": alone(M.MedianSmooth((0, 1, 1))),
+        "Downscale": alone(M.RandSimulateLowResolution(1, zoom_range=(0.25, 0.25))),
     }
 
 
@@ -159,6 +167,9 @@ if __name__ == "__main__":
                 "CoarseDropout": "of a copy: it changes its input",
                 "RandomAffine": "a factor for each axis",
                 "ElasticTransformPseudo2D": "Rand2DElastic, a control grid",
+                "UnsharpMask": "GaussianSharpen, its first blur none",
+                "Blur": "ImageFilter of floats",
+                "Downscale": "RandSimulateLowResolution: z too, linear on the way back",
             },
         )
     )

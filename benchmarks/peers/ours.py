@@ -75,6 +75,15 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "ElasticTransformPseudo2D": make("ElasticTransformPseudo2D", 60, 6, 1),
         "CubicSymmetry": make("CubicSymmetry"),
         "OutlineJitter": lambda: outlined(augment.OutlineJitter(p=1.0), shape),
+        "GaussianBlur": make("GaussianBlur", (1.5, 1.5)),
+        "UnsharpMask": make("UnsharpMask", (1.5, 1.5), (0.5, 0.5)),
+        "Blur": make("Blur", 5),
+        "MedianBlur": make("MedianBlur", 3),
+        "MotionBlur": make("MotionBlur"),
+        "GlassBlur": make("GlassBlur"),
+        "Downscale": make("Downscale"),
+        "ImageCompression": make("ImageCompression"),
+        "RemoveBackground": make("RemoveBackground", (10, 10)),
     }
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 DEGREES = (-10, 10, 0, 0, 0, 0)
 LANDMARKS = {"default_image_name": np.linspace(0, 255, 13)}
+STDS = (0, 0, 1.5, 1.5, 1.5, 1.5)
 LOG_GAMMA = (math.log(0.5), math.log(1.5))
 
 
@@ -76,6 +77,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RotatePseudo2D 1 2": alone(
             tio.RandomAffine, 0, (-90, 90, 0, 0, 0, 0), default_pad_value=0
         ),
+        "GaussianBlur": alone(tio.RandomBlur, STDS),
+        "Downscale": alone(tio.RandomAnisotropy, (1, 2), (4, 4)),
     }
 
 
@@ -90,6 +93,7 @@ if __name__ == "__main__":
             notes={
                 "pipeline": "without dropped planes, crop, quarter turns",
                 "HistogramMatching": "HistogramStandardization",
+                "Downscale": "RandomAnisotropy: y or x, linear on the way back",
             },
         )
     )

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(sys.prefix) / "torchio2"))
 import torchio as tio
 
 DEGREES = (-10.0, 10.0, 0.0, 0.0, 0.0, 0.0)
+STDS = (0.0, 0.0, 1.5, 1.5, 1.5, 1.5)
 LOG_GAMMA = (math.log(0.5), math.log(1.5))
 
 
@@ -83,6 +84,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RotatePseudo2D 1 2": alone(
             tio.Affine, degrees=(-90.0, 90.0, 0.0, 0.0, 0.0, 0.0), default_pad_value=0
         ),
+        "GaussianBlur": alone(tio.Blur, std=STDS),
+        "Downscale": alone(tio.Anisotropy, axes=(1, 2), downsampling=(4.0, 4.0)),
     }
 
 
@@ -98,6 +101,7 @@ if __name__ == "__main__":
             notes={
                 "pipeline": "without dropped planes, crop, quarter turns",
                 "HistogramMatching": "HistogramStandardization",
+                "Downscale": "Anisotropy: y or x, linear on the way back",
             },
         )
     )

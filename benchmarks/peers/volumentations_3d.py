@@ -80,6 +80,9 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "GridDistortion": lambda: alone(V.GridDistortion(5, 0.3, p=1)),
         "RotatePseudo2D 0 1": lambda: alone(V.RotatePseudo2D((0, 1), (-90, 90), p=1)),
         "RotatePseudo2D 1 2": lambda: alone(V.RotatePseudo2D((1, 2), (-90, 90), p=1)),
+        "GlassBlur": lambda: alone(V.GlassBlur(p=1)),
+        "Downscale": lambda: alone(V.Downscale(p=1)),
+        "ImageCompression": lambda: alone(V.ImageCompression(50, 90, p=1)),
     }
 
 
@@ -98,6 +101,8 @@ if __name__ == "__main__":
             notes={
                 "GridDropout": "drops a tenth of what it should",
                 "GridDistortion": "its cells do not fill the frame",
+                "Downscale": "z too",
+                "ImageCompression": "takes red for blue",
             },
             elastic=elastic,
         )

@@ -71,38 +71,36 @@ class ImageCompression(Pixel):
             raise OptionError(
                 f"ImageCompression: frames of {volume.shape[1:3]}, allowed are {longest} at most"
             )
-        ones = np.ones(len(volume), np.float32)
-        frames = scaled(volume, ones * np.float32(255) / white, np.uint8)
-        frames = self._compressed(frames.reshape(*volume.shape[:3], -1), params["quality"])
-        return scaled(frames.reshape(volume.shape), ones * white / np.float32(255), volume.dtype)
+        values = np.ascontiguousarray(volume).reshape(*volume.shape[:3], -1)
+        if volume.dtype == np.uint8:
+            return self._compressed(values, params["quality"]).reshape(volume.shape)
+        steps = np.full(len(volume), 255 / white, np.float32)
+        found = self._compressed(scaled(values, steps, np.uint8), params["quality"])
+        return scaled(found, np.float32(1) / steps, volume.dtype).reshape(volume.shape)
 
     def _compressed(self, frames: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
         """``(z, y, x, c)``."""
         depth, height, width, channels = frames.shape
         if channels == 3 and not _all_equal(frames.reshape(-1, 3)):
-            out = np.empty_like(frames)
-            lines = frames.reshape(depth * height, width, 3)
-            blue_first = cv2.cvtColor(lines, cv2.COLOR_RGB2BGR).reshape(frames.shape)
-            for frame, target in zip(blue_first, out, strict=True):
-                target[:] = self._file(frame, quality, cv2.IMREAD_COLOR)
-            lines = out.reshape(lines.shape)
+            lines = np.empty((depth * height, width, 3), np.uint8)
+            cv2.cvtColor(frames.reshape(lines.shape), cv2.COLOR_RGB2BGR, dst=lines)
+            self._rewrite(lines.reshape(frames.shape), quality, cv2.IMREAD_COLOR)
             cv2.cvtColor(lines, cv2.COLOR_BGR2RGB, dst=lines)
-            return out
-        single = channels == 3
-        out = np.empty((channels if not single else 1, depth, height, width), np.uint8)
-        for channel, target in enumerate(out):
-            for frame, found in zip(frames[..., channel], target, strict=True):
-                found[:] = self._file(frame, quality, cv2.IMREAD_GRAYSCALE)
-        grey = np.moveaxis(out, 0, 3)
-        return np.ascontiguousarray(np.broadcast_to(grey, frames.shape))
+            return lines.reshape(frames.shape)
+        different = 1 if channels == 3 else channels
+        out = np.empty_like(frames)
+        for channel in range(different):
+            plane = frames[..., channel].copy()
+            self._rewrite(plane, quality, cv2.IMREAD_GRAYSCALE)
+            out[..., channel::different] = plane[..., None]
+        return out
 
-    def _file(self, frame: NDArray[np.uint8], quality: int, flag: int) -> NDArray[Any]:
+    def _rewrite(self, frames: NDArray[np.uint8], quality: int, flag: int) -> None:
+        """Grey ``(z, y, x)``, or blue, green and red ``(z, y, x, 3)``, in place."""
         suffix, option = _FORMATS[self.compression_type]
-        written, file = cv2.imencode(suffix, np.ascontiguousarray(frame), (option, quality))
-        found = cv2.imdecode(file, flag) if written else None
-        if found is None:
-            raise OptionError(f"ImageCompression: OpenCV writes no {suffix} of {frame.shape}")
-        return found
+        for frame in frames:
+            _, file = cv2.imencode(suffix, frame, (option, quality))
+            frame[:] = cv2.imdecode(file, flag)
 
 
 @njit(cache=True, nogil=True)
