@@ -17,8 +17,8 @@ from stallscan.augment._transform import Params, Pixel, Shape
 class GaussianBlur(Pixel):
     """Blur with a Gaussian, within the frames unless frames are to be mixed too.
 
-    Frames are moments: what is blurred along z no longer shows whether cells move. Borders reflect;
-    the result is exact to the rounding in every dtype.
+    Frames are moments: what is blurred along z no longer shows whether cells move. Borders reflect.
+    In every dtype the result is within 0.02 grey levels of the exact one, and then rounded.
 
     Attributes:
         sigma_limit: standard deviation along y and x in voxels, a pair, or n for (0, n).

@@ -16,8 +16,7 @@ from stallscan.augment._noise import scramble
 from stallscan.augment._transform import Params, Pixel, Shape
 from stallscan.errors import OptionError
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_LOW_32, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+_ONE, _32, _LOW_32 = np.uint64(1), np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _mix(state, reach, iterations, places):  # type: ignore[no-untyped-def]
             first_y, last_y = max(y - reach, 0), min(y + reach, height - 1)
             for x in range(width):
                 first_x, last_x = max(x - reach, 0), min(x + reach, width - 1)
-                state += _STEP
+                state += _ONE
                 bits = scramble(state)
                 down = ((bits & _LOW_32) * np.uint64(last_y - first_y + 1)) >> _32
                 right = ((bits >> _32) * np.uint64(last_x - first_x + 1)) >> _32

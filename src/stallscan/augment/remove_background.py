@@ -22,8 +22,8 @@ _SIGNS = {"default": (1, -1), "bright_objects": (1, -1), "dark_objects": (-1, 1)
 class RemoveBackground(Pixel):
     """Take away the background: what is left of each frame after a wide Gaussian blur.
 
-    Results are rounded and saturate; float32 images lie in [0, 1]. Wide Gaussians take no longer
-    than narrow ones; all are within 0.02 grey levels of the exact ones.
+    The blur is within 0.02 grey levels of the exact one, its borders reflect. Results are rounded
+    and saturate; float32 images lie in [0, 1].
 
     Attributes:
         sigma_limit: standard deviation along y and x in voxels, from 1, a pair, or n for (n, n);
