@@ -54,7 +54,7 @@ _OVERHEAD = (
 )
 WHY_SLOWER = {
     **dict.fromkeys(("RandomCropFromBorders", "Flip 0", "Flip 1"), _OVERHEAD),
-    "ImageCompression": "the codec's own time, and colours brought into its order and back",
+    "ImageCompression": "the codec's time, and 5 % to bring colours into its order and back",
 }
 """By transform, why ours is slower than the best permissively licensed peer."""
 LIMITS = ((0.05, 0.05), (0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (0.0, 0.25))
