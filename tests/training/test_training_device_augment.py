@@ -461,7 +461,6 @@ def test_what_has_a_form_on_a_device() -> None:
     assert without == {
         *("Normalize", "ToFloat", "FromFloat", "Attenuation"),
         *("HistogramNormalize", "HistogramMatching", "CLAHE", "OutlineJitter"),
-        *("Normalize", "ToFloat", "FromFloat"),
         *("GaussianBlur", "UnsharpMask", "Blur", "MedianBlur", "MotionBlur", "GlassBlur"),
         *("Downscale", "ImageCompression", "RemoveBackground"),
     }
