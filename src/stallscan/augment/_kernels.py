@@ -81,6 +81,36 @@ def pick(source, z, y, x, out):  # type: ignore[no-untyped-def]
                     out[k, i, j, c] = frame[y[i, j], x[i, j], c]
 
 
+@njit(cache=True, nogil=True)
+def pick_planes(source, z, y, x, run, begin, out):  # type: ignore[no-untyped-def]
+    """Planes of all three axes at once.
+
+    Args:
+        source: ``(z, y, x)``, contiguous; channels are columns too.
+        z, y: ``(nz,)``, ``(ny,)`` planes of the source.
+        x: ``(nx,)`` its columns, uint64.
+        run: ``(2,)`` start and stop in `x` of consecutive ones.
+        begin: ``(3,)`` where the first of each comes to lie in `out`.
+        out: larger or as large, contiguous; the rest stays as it is.
+    """
+    flat, target = source.reshape(-1), out.reshape(-1)
+    height, width = source.shape[1], source.shape[2]
+    # Unsigned, or every index would be tested for being counted from the end.
+    first, last, n = np.uint64(run[0]), np.uint64(run[1]), np.uint64(len(x))
+    for k in range(len(z)):
+        for i in range(len(y)):
+            row = np.uint64((z[k] * height + y[i]) * width)
+            line = ((begin[0] + k) * out.shape[1] + begin[1] + i) * out.shape[2] + begin[2]
+            line = np.uint64(line)
+            for j in range(np.uint64(0), first):
+                target[line + j] = flat[row + x[j]]
+            start = row + x[first]
+            for j in range(np.uint64(0), last - first):
+                target[line + first + j] = flat[start + j]
+            for j in range(last, n):
+                target[line + j] = flat[row + x[j]]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _frame(lattice, near, share, plane):  # type: ignore[no-untyped-def]
     """A frame of a lattice between two frames of nodes: ``(3 m, nodes y, x)`` into `plane`."""

@@ -18,6 +18,7 @@ from scipy.ndimage import map_coordinates
 Shape: TypeAlias = tuple[int, int, int]
 Floats: TypeAlias = NDArray[np.float64]
 BORDERS = ("constant", "nearest", "reflect")
+_SAME = np.eye(3, dtype=bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +27,22 @@ class Sampling:
 
     Attributes:
         order: 0 nearest, 1 linear, 2 to 5 splines (slower; through SciPy). Labels are always taken
-            from the nearest voxel.
+            from the nearest voxel. None: by itself the map needs none, and takes any other's.
         border: what lies beyond the volume: ``"constant"``, ``"nearest"`` or ``"reflect"``
             (mirrored at the border voxel's outer edge).
         value: the constant, in the image's own grey levels.
         mask_value: the constant of labels.
     """
 
-    order: int = 1
+    order: int | None = 1
     border: str = "constant"
     value: float = 0.0
     mask_value: float = 0.0
+
+    @property
+    def beyond(self) -> tuple[str, float, float]:
+        """What lies beyond the border."""
+        return self.border, self.value, self.mask_value
 
 
 class Map(ABC):
@@ -246,7 +252,17 @@ class Affine(Smooth):
     @property
     def is_identity(self) -> bool:
         """See `Smooth.is_identity`."""
-        return self.size is None and not self.offset.any() and (self.matrix == np.eye(3)).all()
+        return self.size is None and not self.offset.any() and (self.matrix == _SAME).all()
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether it leaves the axes apart."""
+        return not self.matrix[~_SAME].any()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it moves by whole voxels, and does nothing else."""
+        return not (self.offset % 1).any() and (self.matrix == _SAME).all()
 
     @property
     def is_in_plane(self) -> bool:

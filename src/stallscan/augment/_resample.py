@@ -1,6 +1,7 @@
 """One stage carried out on one array, by the cheapest way that fits it.
 
-- Planes only: whole voxels are copied.
+- Planes only: whole voxels are copied; so are moves by whole voxels, and the nearest voxels of maps
+  that leave the axes apart.
 - Tables only: OpenCV resizes (or remaps) each frame, and frames are blended along z.
 - Smooth maps within the frames: the same with one place map for all frames, or one for each.
 - All else (elastic along z, rotation out of the plane): one gather in three dimensions.
@@ -10,6 +11,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -51,6 +53,9 @@ def run_stage(array: Array, stage: Stage, *, labels: bool) -> Array:
     sampling = stage.sampling or Sampling()
     value = sampling.mask_value if labels else sampling.value
     fill = _as_value(value, array.dtype, labels=labels)
+    whole = stage.moves_whole_voxels
+    if whole or (order == 0 and stage.is_separable):
+        return _picked(source, stage, fill, whole=whole)
     extents = (*source.shape[1:3], *stage.shape[1:])
     if order > 1 or (order and (max(extents) > _CV_EXTENT or source.shape[3] > _CV_CHANNELS)):
         return _splines(source, stage, order, fill)
@@ -79,15 +84,16 @@ def _taken(array: Array, stage: Stage) -> Array:
     """Axes transposed and planes taken: a view where the planes are evenly spaced."""
     source = array.transpose(*stage.axes, 3)
     for axis, index in enumerate(stage.index):
-        if isinstance(index, range):
-            stop = None if index.stop < 0 else index.stop
-            chosen = slice(index.start, stop, index.step)
-            source = source[(slice(None),) * axis + (chosen,)]
-        elif axis < 2:
-            source = np.take(source, index, axis=axis)
-        else:
-            source = _columns(source, index)
+        source = _planes(source, axis, index)
     return source
+
+
+def _planes(source: Array, axis: int, index: NDArray[np.intp] | range) -> Array:
+    if isinstance(index, range):
+        stop = None if index.stop < 0 else index.stop
+        chosen = slice(index.start, stop, index.step)
+        return source[(slice(None),) * axis + (chosen,)]
+    return np.take(source, index, axis=axis) if axis < 2 else _columns(source, index)
 
 
 def _columns(source: Array, index: NDArray[np.intp]) -> Array:
@@ -101,11 +107,89 @@ def _columns(source: Array, index: NDArray[np.intp]) -> Array:
     return out
 
 
+# --- Voxel for voxel --------------------------------------------------------------------------
+
+
+def _picked(source: Array, stage: Stage, fill: Any, *, whole: bool) -> Array:
+    """Planes of each axis, and the constant around them."""
+    moved = whole and stage.sampling is not None and stage.sampling.border == "constant"
+    chosen = [
+        _moved_planes(stage, axis)
+        if moved and stage.tables[axis] is None
+        else _nearest_planes(stage, axis)
+        for axis in range(3)
+    ]
+    first, planes = zip(*chosen, strict=True)
+    extents, shape = tuple(len(index) for index in planes), stage.shape
+    even = all(isinstance(index, range) for index in planes)
+    if even:
+        for axis, index in enumerate(planes):
+            source = _planes(source, axis, index)
+        if extents == shape:
+            return source
+    size = (*shape, source.shape[3])
+    out = np.empty(size, source.dtype) if extents == shape else np.full(size, fill)
+    if even:
+        rows_stay = source.strides[2] == source.shape[3] * source.itemsize
+        where = tuple(slice(a, a + n) for a, n in zip(first, extents, strict=True))
+        out[where] = source if rows_stay else contiguous(source)
+    elif 0 not in extents:
+        _pick_planes(contiguous(source), planes, first, out)
+    return out
+
+
+def _moved_planes(stage: Stage, axis: int) -> tuple[int, range]:
+    """`_nearest_planes` of moves by whole voxels into a constant, which only have two ends."""
+    low, high, moved = 0, stage.smoothed[axis], 0
+    for map_, frame in zip(reversed(stage.smooth), reversed(stage.frames), strict=True):
+        assert isinstance(map_, Affine)
+        moved += int(map_.offset[axis])
+        low, high = max(low, -moved), min(high, frame[axis] - moved)
+    return low, range(low + moved, max(high, low) + moved)
+
+
+def _nearest_planes(stage: Stage, axis: int) -> tuple[int, NDArray[np.intp] | range]:
+    """The first plane of the result that has a source, and the source's planes from there on."""
+    planes = np.floor(source_places(stage, axis) + 0.5).astype(np.intp)
+    inside = np.flatnonzero(planes >= 0)  # one run: nothing turns back beyond the border
+    if not len(inside):
+        return 0, range(0)
+    return int(inside[0]), _as_range(planes[inside])
+
+
+def _as_range(index: NDArray[np.intp]) -> NDArray[np.intp] | range:
+    """Evenly spaced planes as a range."""
+    start, step = int(index[0]), int(index[1] - index[0]) if len(index) > 1 else 1
+    if step == 0 or (np.diff(index) != step).any():
+        return index
+    return range(start, start + step * len(index), step)
+
+
+def _pick_planes(
+    source: Array, planes: Sequence[NDArray[np.intp] | range], first: Sequence[int], out: Array
+) -> None:
+    """Planes of all axes into `out`, from the place `first` on."""
+    z, y, x = (np.asarray(index) for index in planes)
+    channels = source.shape[3]
+    # The longest run of consecutive columns is copied at once.
+    breaks = np.flatnonzero(np.diff(x, prepend=-2, append=-2) != 1)
+    longest = int(np.argmax(np.diff(breaks)))
+    run = breaks[longest : longest + 2] * channels
+    columns = (x[:, None] * channels + np.arange(channels)).reshape(-1).astype(np.uint64)
+    begin = np.array([first[0], first[1], first[2] * channels])
+    word = np.dtype(f"u{source.itemsize}")  # one compiled loop for each width serves all dtypes
+    _kernels.pick_planes(
+        source.view(word).reshape(*source.shape[:2], -1),
+        *(z, y, columns, run, begin),
+        out.view(word).reshape(*out.shape[:2], -1),
+    )
+
+
 # --- Frame by frame ---------------------------------------------------------------------------
 
 
 def _by_frames(source: Array, stage: Stage, *, linear: bool, fill: Any) -> Array:
-    depths = source_depths(stage)
+    depths = source_places(stage, 0)
     shift = any(isinstance(m, FrameShift) for m in stage.smooth)
     depth, height, width = stage.shape
     out_shape = (depth, height, width, source.shape[3])
@@ -137,16 +221,16 @@ def _by_frames(source: Array, stage: Stage, *, linear: bool, fill: Any) -> Array
     return _blend(warped, at[0], at[1], weight, fill)
 
 
-def source_depths(stage: Stage) -> Floats:
-    """Place along z in the source of every frame of the result; −1 where a constant lies."""
-    depths = stage.places(0)
-    inside = np.ones(len(depths), bool)
+def source_places(stage: Stage, axis: int) -> Floats:
+    """Place in the source of every plane of an axis that no map mixes; −1 in a constant."""
+    places = stage.places(axis)
+    inside = np.ones(len(places), bool)
     for map_, frame in zip(reversed(stage.smooth), reversed(stage.frames), strict=True):
         if isinstance(map_, Affine):
-            depths = depths * map_.matrix[0, 0] + map_.offset[0]
-        depths, kept = _within(depths, frame[0], stage)
+            places = places * map_.matrix[axis, axis] + map_.offset[axis]
+        places, kept = _within(places, frame[axis], stage)
         inside &= kept
-    return np.where(inside, np.clip(depths, 0, stage.taken[0] - 1), -1.0)
+    return np.where(inside, np.clip(places, 0, stage.taken[axis] - 1), -1.0)
 
 
 def _plane_places(stage: Stage, frame: int | None) -> tuple[Floats, Floats, NDArray[np.bool_]]:

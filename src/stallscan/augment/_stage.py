@@ -47,7 +47,7 @@ class Stage:
         frames: by smooth map, the ``(z, y, x)`` of what it reads.
         tables: by axis, the place of each plane of the result; None: all planes as they are.
         order: of the interpolation; None: nothing is interpolated.
-        sampling: beyond the border.
+        sampling: beyond the border; its order does not count.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -86,6 +86,20 @@ class Stage:
         """The table of an axis, also where it is the identity."""
         table = self.tables[axis]
         return np.arange(self.smoothed[axis], dtype=np.float64) if table is None else table
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether each axis is read for itself."""
+        return all(isinstance(map_, Affine) and map_.is_diagonal for map_ in self.smooth)
+
+    @property
+    def moves_whole_voxels(self) -> bool:
+        """Whether there are smooth maps, and nothing lies between voxels all the same."""
+        return (
+            bool(self.smooth)
+            and all(isinstance(map_, Affine) and map_.is_whole for map_ in self.smooth)
+            and not any(table is not None and (table % 1).any() for table in self.tables)
+        )
 
     def add(self, map_: Map) -> bool:
         """Compose one more map; False, and no change, where it does not fit."""
@@ -155,10 +169,10 @@ class Stage:
         if map_.is_identity:
             return True
         sampling = map_.sampling
-        if self.order not in (None, sampling.order):
+        if None not in (self.order, sampling.order) and self.order != sampling.order:
             return False
         # Beyond another border than a constant lies the border's own picture, not the source.
-        if self.smooth and (self.sampling != sampling or sampling.border != "constant"):
+        if self.smooth and (sampling.border != "constant" or self._beyond != sampling.beyond):
             return False
         if any(table is not None for table in self.tables):
             if self._zoom is None or self._zoom.order > 1 or self._zoom.corners:
@@ -172,8 +186,14 @@ class Stage:
             return False
         self.frames.append(self.smoothed)
         self.smooth.append(map_)
-        self.order, self.sampling = sampling.order, sampling
+        self.sampling = sampling
+        if sampling.order is not None:
+            self.order = sampling.order
         return True
+
+    @property
+    def _beyond(self) -> tuple[str, float, float] | None:
+        return None if self.sampling is None else self.sampling.beyond
 
     def _zoom_as_affine(self, zoom: Zoom, sampling: Sampling) -> None:
         steps = np.array([zoom.scale_and_offset(axis) for axis in range(3)])

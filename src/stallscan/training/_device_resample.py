@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stallscan.augment._maps import Affine, Displacement, FrameShift, Sampling
-from stallscan.augment._resample import source_depths
+from stallscan.augment._resample import source_places
 from stallscan.augment._stage import Stage
 from stallscan.training._device_copy import tensor_on
 
@@ -67,7 +67,7 @@ def _taken(volume: Tensor, stage: Stage) -> Tensor:
 
 def _blended(source: Tensor, stage: Stage, fill: float) -> Tensor:
     """Frames resampled within their planes, and frames between frames."""
-    depths = source_depths(stage)
+    depths = source_places(stage, 0)
     outside = depths < 0
     lower = np.floor(depths).astype(np.intp).clip(0)
     weight = np.where(outside, 0, depths - lower)
@@ -110,7 +110,7 @@ def _warped(frames: Tensor, stage: Stage, numbers: NDArray[np.intp], fill: float
 
 
 def _picked_by_frames(source: Tensor, stage: Stage, fill: float) -> Tensor:
-    depths = source_depths(stage)
+    depths = source_places(stage, 0)
     z = _column(np.maximum(depths, 0), source.device)
     _, y, x = _places(stage, source.device)
     (_, y, x), (_, down, right) = _pulled(stage, z, y, x)
