@@ -91,6 +91,17 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "Downscale": ({}, 0),
     "ImageCompression": ({"quality_lower": 10, "quality_upper": 10}, 0),
     "RemoveBackground": ({}, 0),
+    "RandomScale": ({"scale_limit": (0.5, 1.3), "per_axis": True}, 1),
+    "RandomCrop": ({"shape": (44, 52, 52)}, 3),
+    "CenterCrop": ({"shape": (None, 40, 56)}, 0),
+    "RandomResizedCrop": ({"shape": (72, 72, 72), "scale_limit": 0.6}, 6),
+    "PadIfNeeded": ({"shape": (80, 84, 84), "border_mode": "reflect"}, 0),
+    "Pad": ({"padding": ((0, 12), (20, 4), (8, 8)), "value": 128}, 0),
+    "CropNonEmptyMaskIfExists": ({"shape": (None, 32, 32)}, 0),
+    "ResizedCropNonEmptyMaskIfExists": ({"shape": (72, 72, 72), "scale_limit": 0.5}, 0),
+    "RemoveEmptyBorder": ({}, 0),
+    "TemporalCrop": ({"length_limit": 0.5}, 3),
+    "TemporalResample": ({"rate_limit": 2}, 0),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""
 VALUES = ("Normalize", "ToFloat", "FromFloat")
@@ -123,6 +134,8 @@ def augmented(name: str, targets: dict[str, Any]) -> tuple[dict[str, Any], dict[
     options, seed = OPTIONS[name]
     if name == "FromFloat":  # takes float32 alone
         targets = transform_class("ToFloat")()(**targets)
+    if name == "RemoveEmptyBorder":  # a phantom has none
+        targets = transform_class("Pad")(((4, 10), (8, 8), (4, 12)))(**targets)
     return targets, transform_class(name)(**options, p=1)(**targets, rng=seed)
 
 

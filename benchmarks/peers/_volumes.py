@@ -7,11 +7,36 @@ from numpy.typing import NDArray
 
 N_VOLUMES = 4
 ORANGE = (240, 104, 17)
+MARGIN = 6
 
 
-def volumes(shape: tuple[int, ...], *, as_float: bool = False) -> list[NDArray]:
-    """``(z, y, x, c)`` uint8, or float32 in [0, 1]."""
+def half(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """``(z, y, x)`` of crops."""
+    depth, height, width = (extent // 2 for extent in shape[:3])
+    return depth, height, width
+
+
+def grown(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """``(z, y, x)`` of padded volumes: `MARGIN` on every side."""
+    depth, height, width = (extent + 2 * MARGIN for extent in shape[:3])
+    return depth, height, width
+
+
+def mask(shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """``(z, y, x)``: an oblique tube, about a fiftieth of the voxels."""
+    z, y, x = (axis / n - 0.5 for axis, n in zip(np.indices(shape[:3]), shape, strict=False))
+    return np.hypot(y - z / 2, x + z / 3) < 0.08
+
+
+def volumes(
+    shape: tuple[int, ...], *, as_float: bool = False, framed: bool = False
+) -> list[NDArray]:
+    """``(z, y, x, c)`` uint8, or float32 in [0, 1]; black at the sides where it is framed."""
     made = [volume(shape, seed) for seed in range(N_VOLUMES)]
+    for each in made if framed else ():
+        for axis, extent in enumerate(shape[:3]):
+            planes = np.moveaxis(each, axis, 0)
+            planes[: extent // 8] = planes[-(extent // 8) :] = 0
     return [each.astype(np.float32) / 255 for each in made] if as_float else made
 
 

@@ -65,7 +65,8 @@ class Worker:
             if what not in offered:
                 return {"missing": True}
             self.call = offered[what]()
-        self.volumes = volumes(tuple(shape), as_float=what == "FromFloat")
+        as_float, framed = what == "FromFloat", what == "RemoveEmptyBorder"
+        self.volumes = volumes(tuple(shape), as_float=as_float, framed=framed)
         before = [zlib.crc32(volume) for volume in self.volumes]
         got = tuple(contiguous(self.call(self.volumes[0])).shape)
         if what in ("pipeline", "Resize") and tuple(size) not in (got[:3], got[1:]):

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import albumentations as A
 from _volumes import volumes
+from _volumes import MARGIN, grown, half
 from _worker import Augment, Contender, serve
 
 STD = (0.0, math.sqrt(5) / 255)
@@ -111,6 +112,14 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "GlassBlur": lambda: alone(A.GlassBlur(p=1)),
         "Downscale": lambda: alone(A.Downscale(p=1)),
         "ImageCompression": lambda: alone(A.ImageCompression(quality_range=(50, 90), p=1)),
+        "RandomScale": lambda: alone(A.RandomScale((-0.1, 0.1), p=1)),
+        "RandomCrop": lambda: alone(A.RandomCrop3D(half(shape), p=1)),
+        "CenterCrop": lambda: alone(A.CenterCrop3D(half(shape), p=1)),
+        "RandomResizedCrop": lambda: alone(
+            A.RandomResizedCrop3D(half(shape), scale=(0.4**3, 0.6**3), p=1)
+        ),
+        "PadIfNeeded": lambda: alone(A.PadIfNeeded3D(grown(shape), p=1)),
+        "Pad": lambda: alone(A.Pad3D(MARGIN, p=1)),
     }
 
 
@@ -131,6 +140,7 @@ if __name__ == "__main__":
                 "CLAHE": "of each frame",
                 "RandomAffine": "a factor for each axis",
                 "ElasticTransformPseudo2D": "a control grid",
+                "RandomScale": "y and x only",
             },
         )
     )

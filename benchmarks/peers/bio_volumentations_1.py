@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import bio_volumentations as V
 import numpy as np
+from _volumes import MARGIN, grown, half
 from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
@@ -74,6 +75,11 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "RotatePseudo2D 1 2": lambda: alone(V.RandomAffineTransform((-90, 90, 0, 0, 0, 0), p=1)),
         "GaussianBlur": lambda: alone(V.GaussianBlur((0, 1.5, 1.5), p=1)),
         "RemoveBackground": lambda: alone(V.RemoveBackgroundGaussian((0, 10, 10), p=1), to_float),
+        "RandomScale": lambda: alone(V.RandomScale((0.9, 1.1), p=1)),
+        "RandomCrop": lambda: alone(V.RandomCrop(half(shape), p=1)),
+        "CenterCrop": lambda: alone(V.CenterCrop(half(shape), p=1)),
+        "PadIfNeeded": lambda: alone(V.CenterCrop(grown(shape), p=1)),
+        "Pad": lambda: alone(V.Pad(MARGIN, p=1)),
     }
 
 
@@ -89,6 +95,8 @@ if __name__ == "__main__":
                 "RandomBrightnessContrast": "does not saturate",
                 "HistogramNormalize": "HistogramEqualization, of each channel",
                 "RandomAffine": "a factor for each axis",
+                "RandomScale": "the extents stay",
+                "PadIfNeeded": "CenterCrop to a larger size",
             },
         )
     )

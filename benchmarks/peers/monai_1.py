@@ -14,6 +14,7 @@ import monai.transforms as M
 import numpy as np
 import torch
 from _volumes import N_VOLUMES, batch
+from _volumes import MARGIN, grown, half, mask
 from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
@@ -93,6 +94,13 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
     def alone(transform: Callable) -> Callable[[], Augment]:
         return lambda: lambda volume: transform(tensor(volume))
 
+    def around_mask() -> Augment:
+        crop = M.RandCropByPosNegLabel(half(shape), pos=1, neg=0)
+        label = torch.from_numpy(mask(shape))[None]
+        return lambda volume: crop(tensor(volume), label=label)[0]
+
+    resized = (M.RandScaleCrop(0.4, 0.6, random_size=True), M.Resize(half(shape), mode="trilinear"))
+    zoom = {"mode": "trilinear", "keep_size": False}
     return {
         "Rotate": alone(rotate(1)),
         "ElasticTransform": alone(deform(shape, 1)),
@@ -130,6 +138,16 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Blur": lambda: lambda volume: mean(tensor(volume).float()),
         "MedianBlur": alone(M.MedianSmooth((0, 1, 1))),
         "Downscale": alone(M.RandSimulateLowResolution(1, zoom_range=(0.25, 0.25))),
+        "RandomScale": alone(M.RandZoom(1, 0.9, 1.1, **zoom)),
+        "RandomCrop": alone(M.RandSpatialCrop(half(shape))),
+        "CenterCrop": alone(M.CenterSpatialCrop(half(shape))),
+        "RandomResizedCrop": alone(M.Compose(resized)),
+        "PadIfNeeded": alone(M.SpatialPad(grown(shape))),
+        "Pad": alone(M.BorderPad(MARGIN)),
+        "CropNonEmptyMaskIfExists": around_mask,
+        "RemoveEmptyBorder": alone(M.CropForeground()),
+        "TemporalCrop": alone(M.RandSpatialCrop((shape[0] // 2, -1, -1), random_size=True)),
+        "TemporalResample": alone(M.RandZoom(1, (0.5, 1, 1), (2, 1, 1), **zoom)),
     }
 
 
@@ -170,6 +188,8 @@ if __name__ == "__main__":
                 "UnsharpMask": "GaussianSharpen, its first blur none",
                 "Blur": "ImageFilter of floats",
                 "Downscale": "RandSimulateLowResolution: z too, linear on the way back",
+                "RandomResizedCrop": "RandScaleCrop and Resize",
+                "CropNonEmptyMaskIfExists": "RandCropByPosNegLabel; the mask is not cropped",
             },
         )
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from _volumes import batch
+from _volumes import MARGIN, grown, half, mask
 from _worker import Augment, Contender, serve
 
 import stallscan
@@ -15,9 +16,9 @@ from stallscan import augment
 RNG = np.random.default_rng(0)
 
 
-def called(augmentation: Callable) -> Augment:
+def called(augmentation: Callable, **targets: object) -> Augment:
     """With the one generator, so that no draw comes twice."""
-    return lambda volume: augmentation(image=volume, rng=RNG)["image"]
+    return lambda volume: augmentation(image=volume, **targets, rng=RNG)["image"]
 
 
 def mixed(mix: Callable, shape: tuple[int, ...]) -> Augment:
@@ -32,6 +33,9 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
 
     def make(name: str, *arguments: object) -> Callable[[], Augment]:
         return lambda: called(getattr(augment, name)(*arguments, p=1.0))
+
+    def with_mask(name: str, *arguments: object) -> Callable[[], Augment]:
+        return lambda: called(getattr(augment, name)(*arguments, p=1.0), mask=mask(shape))
 
     return {
         "Rotate": make("Rotate", (-10, 10), (0, 0), (0, 0)),
@@ -84,6 +88,19 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "Downscale": make("Downscale"),
         "ImageCompression": make("ImageCompression"),
         "RemoveBackground": make("RemoveBackground", (10, 10)),
+        "RandomScale": make("RandomScale"),
+        "RandomCrop": make("RandomCrop", half(shape)),
+        "CenterCrop": make("CenterCrop", half(shape)),
+        "RandomResizedCrop": make("RandomResizedCrop", half(shape)),
+        "PadIfNeeded": make("PadIfNeeded", grown(shape)),
+        "Pad": make("Pad", MARGIN),
+        "CropNonEmptyMaskIfExists": with_mask("CropNonEmptyMaskIfExists", half(shape)),
+        "ResizedCropNonEmptyMaskIfExists": with_mask(
+            "ResizedCropNonEmptyMaskIfExists", half(shape)
+        ),
+        "RemoveEmptyBorder": make("RemoveEmptyBorder"),
+        "TemporalCrop": make("TemporalCrop"),
+        "TemporalResample": make("TemporalResample"),
     }
 
 

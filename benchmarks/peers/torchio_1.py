@@ -9,6 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 import torchio as tio
+from _volumes import MARGIN, grown, half
 from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
@@ -79,6 +80,9 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         ),
         "GaussianBlur": alone(tio.RandomBlur, STDS),
         "Downscale": alone(tio.RandomAnisotropy, (1, 2), (4, 4)),
+        "CenterCrop": alone(tio.CropOrPad, half(shape)),
+        "PadIfNeeded": alone(tio.CropOrPad, grown(shape)),
+        "Pad": alone(tio.Pad, MARGIN),
     }
 
 

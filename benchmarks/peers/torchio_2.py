@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from _volumes import MARGIN, grown, half
 from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 
@@ -86,6 +87,9 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         ),
         "GaussianBlur": alone(tio.Blur, std=STDS),
         "Downscale": alone(tio.Anisotropy, axes=(1, 2), downsampling=(4.0, 4.0)),
+        "CenterCrop": alone(tio.CropOrPad, half(shape)),
+        "PadIfNeeded": alone(tio.CropOrPad, grown(shape)),
+        "Pad": alone(tio.Pad, padding=MARGIN),
     }
 
 

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import volumentations as V
-from _volumes import volumes
+from _volumes import grown, half, mask, volumes
 from _worker import Augment, Contender, serve
 
 TARGETS = [["image"], ["mask"]]
 
 
-def alone(transform: V.DualTransform) -> Augment:
+def alone(transform: V.DualTransform, **targets: object) -> Augment:
     """Without Compose."""
-    return lambda volume: transform(False, TARGETS, image=volume)["image"]
+    return lambda volume: transform(False, TARGETS, image=volume, **targets)["image"]
 
 
 @functools.cache
@@ -83,6 +83,20 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "GlassBlur": lambda: alone(V.GlassBlur(p=1)),
         "Downscale": lambda: alone(V.Downscale(p=1)),
         "ImageCompression": lambda: alone(V.ImageCompression(50, 90, p=1)),
+        "RandomScale": lambda: alone(V.RandomScale(p=1)),
+        "RandomCrop": lambda: alone(V.RandomCrop(half(shape), p=1)),
+        "CenterCrop": lambda: alone(V.CenterCrop(half(shape), p=1)),
+        "RandomResizedCrop": lambda: alone(
+            V.RandomResizedCrop(half(shape), resize_type=resize_type(shape, half(shape)), p=1)
+        ),
+        "PadIfNeeded": lambda: alone(V.PadIfNeeded(grown(shape), p=1)),
+        "CropNonEmptyMaskIfExists": lambda: alone(
+            V.CropNonEmptyMaskIfExists(half(shape), p=1), mask=mask(shape)
+        ),
+        "ResizedCropNonEmptyMaskIfExists": lambda: alone(
+            V.ResizedCropNonEmptyMaskIfExists(half(shape), resize_type=0, p=1), mask=mask(shape)
+        ),  # the other way fails at masks without channels
+        "RemoveEmptyBorder": lambda: alone(V.RemoveEmptyBorder(p=1)),
     }
 
 

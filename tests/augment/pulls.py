@@ -22,14 +22,19 @@ from stallscan.augment import (
     Flip,
     GridDistortion,
     RandomAffine,
+    Pad,
+    RandomCrop,
     RandomCropFromBorders,
     RandomDropPlane,
     RandomFrameDrop,
+    RandomResizedCrop,
     RandomRotate90,
+    RandomScale,
     RandomShift,
     Resize,
     Rotate,
     RotatePseudo2D,
+    TemporalResample,
     TimeReverse,
     Transpose,
 )
@@ -137,6 +142,10 @@ def _pull(transform: Transform, params: Params, shape: Shape, places: Floats) ->
                 pulled[first], pulled[second] = other, extents[second] - 1 - one
         case "RandomCropFromBorders":
             pulled += np.array([[start] for start, _ in params["kept"]])
+        case "RandomCrop" | "CenterCrop" | "Pad" | "PadIfNeeded":
+            pulled += np.reshape(params["start"], (3, 1))
+        case "TemporalCrop":
+            pulled[0] += params["start"]
         case "RandomDropPlane":
             axis = params["axis"]
             kept = [plane for plane in range(shape[axis]) if plane not in params["dropped"]]
@@ -153,6 +162,12 @@ def _pull(transform: Transform, params: Params, shape: Shape, places: Floats) ->
                 else:
                     pulled[axis] = (places[axis] + 0.5) * before / after - 0.5
                 pulled[axis] = np.clip(pulled[axis], 0, before - 1)
+        case "RandomScale" | "TemporalResample" | "RandomResizedCrop":
+            box = params.get("size", shape)
+            after = transform.out_shape(params, shape)
+            for axis, first in enumerate(params.get("start", (0, 0, 0))):
+                pulled[axis] = (places[axis] + 0.5) * box[axis] / after[axis] - 0.5
+                pulled[axis] = first + np.clip(pulled[axis], 0, box[axis] - 1)
         case "Rotate":
             # About the fixed axes 2, 1, 0 in turn, right-handed; the result is asked, so inversely.
             turn = Rotation.from_euler("zyx", params["angles_deg"][::-1], degrees=True)
@@ -218,6 +233,7 @@ def random_pipeline(
     drops: bool = True,
     shifts: bool = False,
     bends: bool = False,
+    sizes: bool = True,
     **options: Any,
 ) -> Compose:
     """Two to six spatial transforms, at most one of which leaves out or repeats planes.
@@ -227,6 +243,7 @@ def random_pipeline(
         drops: whether planes may be left out or repeated.
         shifts: whether frames may be shifted.
         bends: whether there are affine maps, grids and bends of frames among them.
+        sizes: whether it may be scaled, cropped to a shape, and padded.
         options: of all transforms that interpolate, such as ``value``.
     """
     size = tuple(int(extent) for extent in rng.integers(10, 30, 3))
@@ -243,6 +260,14 @@ def random_pipeline(
         lambda: Resize(size),
         lambda: Resize(size, align_corners=True),
     ]
+    if sizes:
+        makers += [
+            lambda: RandomScale((0.7, 1.4), p=1, per_axis=True),
+            lambda: TemporalResample((0.7, 1.4), p=1),
+            lambda: RandomResizedCrop(size, (0.6, 1.2)),
+            lambda: Pad(((0, 3), (2, 0), (1, 1)), **options),
+            lambda: RandomCrop((14, None, 20), pad_if_needed=True, **options),
+        ]
     if shifts:
         makers += [
             lambda: RandomShift(1, border_mode="constant", **options),

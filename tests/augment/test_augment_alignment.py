@@ -74,7 +74,8 @@ def test_a_thousand_random_pipelines_keep_the_ball_its_label_its_centre_and_its_
     targets = scene()
     errors = []
     for seed in range(1000):
-        aug = random_pipeline(rng, drops=seed % 4 == 0, shifts=seed % 4 == 1)
+        # Cut and then padded, a ball would be none, and not at the border either.
+        aug = random_pipeline(rng, drops=seed % 4 == 0, shifts=seed % 4 == 1, sizes=False)
         found = aug(**targets, rng=seed)
         if check_scene(found, (seed, aug), loose=seed % 4 < 2):
             errors.append(np.argwhere(found["mask"]).mean(axis=0) - found["points"][0])
@@ -172,7 +173,7 @@ def test_values_do_not_move_what_nested_pipelines_move() -> None:
     rng = np.random.default_rng(2)
     compared = 0
     for seed in range(100):
-        moves = [random_pipeline(rng, drops=False) for _ in range(3)]
+        moves = [random_pipeline(rng, drops=False, sizes=False) for _ in range(3)]
         noise = [GaussianNoise((1, 4)), FrameJitter((0.9, 1.1), dim_prob=0), RandomGamma((90, 110))]
         aug = Compose(
             [

@@ -36,6 +36,15 @@ INTERPOLATING = [
     ("always_apply", False),
     ("p", 0.5),
 ]
+CROPPING = [("shape", REQUIRED), ("always_apply", False), ("p", 1.0)]
+RESIZED_CROPPING = [
+    ("shape", REQUIRED),
+    ("scale_limit", (0.8, 1.2)),
+    ("interpolation", 1),
+    ("resize_type", 1),
+    ("always_apply", False),
+    ("p", 1.0),
+]
 POSITIONAL: dict[str, list[tuple[str, Any]]] = {
     "Rotate": [
         ("x_limit", (-15, 15)),
@@ -102,6 +111,26 @@ POSITIONAL: dict[str, list[tuple[str, Any]]] = {
         ("p", 0.5),
     ],
     "Normalize": [("range_norm", False), ("always_apply", True), ("p", 1.0)],
+    "RandomScale": [
+        ("scale_limit", (0.9, 1.1)),
+        ("interpolation", 1),
+        ("always_apply", False),
+        ("p", 0.5),
+    ],
+    "RandomCrop": CROPPING,
+    "CenterCrop": CROPPING,
+    "RandomResizedCrop": RESIZED_CROPPING,
+    "CropNonEmptyMaskIfExists": CROPPING,
+    "ResizedCropNonEmptyMaskIfExists": RESIZED_CROPPING,
+    "PadIfNeeded": [
+        ("shape", REQUIRED),
+        ("border_mode", "constant"),
+        ("value", 0),
+        ("mask_value", 0),
+        ("always_apply", False),
+        ("p", 1),
+    ],
+    "RemoveEmptyBorder": [("border_value", 0), ("always_apply", False), ("p", 1.0)],
 }
 README = """
 from volumentations import *
@@ -169,7 +198,7 @@ def test_resize_keeps_float_and_uint16() -> None:
 
 def test_grey_volumes_and_masks_without_channels_work() -> None:
     for name in POSITIONAL:
-        options = {"shape": (4, 5, 6)} if name == "Resize" else {}
+        options = {"shape": (4, 5, 6)} if ("shape", REQUIRED) in POSITIONAL[name] else {}
         aug = transform_class(name)(**options, p=1)
         found = aug(image=noise((12, 14, 16)), mask=noise((12, 14, 16)), rng=0)
         assert found["image"].ndim == found["mask"].ndim == 3

@@ -45,6 +45,14 @@ IDENTITIES: dict[str, dict[str, Any]] = {
     "MotionBlur": {"blur_limit": 1},
     "GlassBlur": {"sigma": 0, "max_delta": 0},
     "Downscale": {"scale_min": 1, "scale_max": 1},
+    "RandomScale": {"scale_limit": 1},
+    "RandomCrop": {"shape": (None, None, None)},
+    "CenterCrop": {"shape": (None, None, None)},
+    "PadIfNeeded": {"shape": (None, None, None)},
+    "Pad": {"padding": 0},
+    "CropNonEmptyMaskIfExists": {"shape": (None, None, None)},
+    "TemporalCrop": {"length_limit": 1},
+    "TemporalResample": {"rate_limit": 1},
 }
 
 

@@ -104,6 +104,31 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     ],
     "ImageCompression": [{}, {"compression_type": 1}],
     "RemoveBackground": [{}, {"sigma_limit": (3, 9), "sigma_z_limit": 9, "per_axis": True}],
+    "RandomScale": [
+        {"scale_limit": (0.6, 1.6)},
+        {"scale_limit": (0.6, 1.6), "per_axis": True, "interpolation": 0},
+        {"scale_limit": (1.2, 2), "interpolation": 3},
+    ],
+    "RandomCrop": [
+        {"shape": (5, None, 8), "pad_if_needed": True},
+        {"shape": (4, 5, 15), "pad_if_needed": True, "border_mode": "reflect"},
+    ],
+    "CenterCrop": [{"shape": (5, 14, None), "pad_if_needed": True, "border_mode": "nearest"}],
+    "RandomResizedCrop": [
+        {"shape": (6, 8, 9), "scale_limit": (0.6, 1.2)},
+        {"shape": (4, 5, 6), "scale_limit": (1.1, 1.9), "interpolation": 0},
+    ],
+    "PadIfNeeded": [{"shape": (None, 15, 14)}, {"shape": (9, 9, 20), "border_mode": "reflect"}],
+    "Pad": [
+        {"padding": 2},
+        {"padding": (1, 0, 3), "border_mode": "nearest"},
+        {"padding": ((0, 20), (1, 2), (3, 0)), "border_mode": "reflect"},
+    ],
+    "CropNonEmptyMaskIfExists": [{"shape": (None, 5, 13), "pad_if_needed": True}],
+    "ResizedCropNonEmptyMaskIfExists": [{"shape": (5, 6, 7), "scale_limit": (0.5, 1.3)}],
+    "RemoveEmptyBorder": [{}],
+    "TemporalCrop": [{"length_limit": (0.3, 0.8)}],
+    "TemporalResample": [{"rate_limit": (0.4, 3)}, {"rate_limit": (0.4, 3), "interpolation": 0}],
 }
 CASES = [
     pytest.param(name, options, id=f"{name}-{number}")
@@ -113,6 +138,10 @@ CASES = [
 OUT_DTYPES = {"Normalize": "float32", "ToFloat": "float32", "FromFloat": "uint16"}
 WITHOUT_RANDOMNESS = {"TimeReverse", "Transpose", "Resize", "Normalize", "ToFloat", "FromFloat"}
 FLATTENS = {"Solarize"}  # white becomes black, as black is
+WITHOUT_RANDOMNESS = {
+    *("TimeReverse", "Transpose", "Resize", "Normalize", "ToFloat", "FromFloat"),
+    *("CenterCrop", "PadIfNeeded", "Pad", "RemoveEmptyBorder"),
+}
 WHITE = {"uint8": 255, "uint16": 65535, "float32": 1}
 SHAPE = (7, 10, 12)
 SIZES = ((7, 10, 12), (6, 9, 8, 1), (6, 9, 8, 2), (5, 8, 9, 3), (5, 8, 9, 4), (4, 7, 9, 5))

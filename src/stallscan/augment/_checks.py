@@ -94,11 +94,11 @@ def one_of(where: str, value: Any, allowed: Sequence[Any]) -> None:
 
 def axes_of(where: str, value: Any, *, at_least: int = 1) -> tuple[int, ...]:
     """Different axes among 0 (z), 1 (y), 2 (x); a single number is a tuple of one."""
-    axes = (value,) if _is_whole(value) else value
+    axes = (value,) if is_whole(value) else value
     valid = (
         isinstance(axes, (tuple, list))
         and len(axes) >= at_least
-        and all(_is_whole(axis) and axis in (0, 1, 2) for axis in axes)
+        and all(is_whole(axis) and axis in (0, 1, 2) for axis in axes)
         and len(set(axes)) == len(axes)
     )
     if not valid:
@@ -109,13 +109,14 @@ def axes_of(where: str, value: Any, *, at_least: int = 1) -> tuple[int, ...]:
     return tuple(int(axis) for axis in axes)
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number, and no truth value."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def seed_of(where: str, value: Any) -> int | None:
     """A seed, or None."""
-    if value is not None and not (_is_whole(value) and value >= 0):
+    if value is not None and not (is_whole(value) and value >= 0):
         raise OptionError(f"{where} is {value!r}, allowed are whole numbers from 0, and None")
     return None if value is None else int(value)
 
@@ -137,12 +138,25 @@ def size_of(where: str, value: Any) -> tuple[int, int, int]:
     valid = (
         isinstance(value, (tuple, list))
         and len(value) == 3
-        and all(_is_whole(extent) and extent >= 1 for extent in value)
+        and all(is_whole(extent) and extent >= 1 for extent in value)
     )
     if not valid:
         raise OptionError(f"{where} is {value!r}, allowed are three positive extents (z, y, x)")
     depth, height, width = (int(extent) for extent in value)
     return depth, height, width
+
+
+def size_or_whole(where: str, value: Any) -> tuple[int | None, ...]:
+    """``(z, y, x)``, three positive whole numbers, or None for a whole axis."""
+    given = value if isinstance(value, (tuple, list)) else ()
+    try:
+        found = size_of(where, tuple(1 if extent is None else extent for extent in given))
+    except OptionError:
+        raise OptionError(
+            f"{where} is {value!r}, allowed are three positive extents (z, y, x), and None for a "
+            "whole axis"
+        ) from None
+    return tuple(None if old is None else new for old, new in zip(given, found, strict=True))
 
 
 def image_array(where: str, array: Any) -> NDArray[Any]:

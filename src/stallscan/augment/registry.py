@@ -58,6 +58,17 @@ MODULES = {
     "Downscale": "downscale",
     "ImageCompression": "image_compression",
     "RemoveBackground": "remove_background",
+    "RandomScale": "random_scale",
+    "RandomCrop": "random_crop",
+    "CenterCrop": "center_crop",
+    "RandomResizedCrop": "random_resized_crop",
+    "PadIfNeeded": "pad_if_needed",
+    "Pad": "pad",
+    "CropNonEmptyMaskIfExists": "crop_non_empty_mask_if_exists",
+    "ResizedCropNonEmptyMaskIfExists": "resized_crop_non_empty_mask_if_exists",
+    "RemoveEmptyBorder": "remove_empty_border",
+    "TemporalCrop": "temporal_crop",
+    "TemporalResample": "temporal_resample",
 }
 """Module of each transform, in the order in which they are listed."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stallscan.augment._batch import BatchAugmentation
     from stallscan.augment._transform import Transform
 
-_NAMES, _OPTIONS, _DEFAULTS = 26, 23, 12  # columns
+_NAMES, _DEFAULTS = 23, 12  # columns
 _WIDTH = 100
 _EVALUATION = "evaluation"  # the one preset without randomness
 
@@ -45,16 +45,17 @@ def transforms(
     )
 
     if name is None:
+        width = max(map(len, MODULES)) + 1
         say("Transforms:")
         for each in MODULES:
-            say(f"  {each:<{_NAMES}}{text_of(transform_class(each)).splitlines()[0]}")
+            say(f"  {each:<{width}}{text_of(transform_class(each)).splitlines()[0]}")
         say("\nOf batches:")
         for each in BATCHES:
-            say(f"  {each:<{_NAMES}}{text_of(batch_class(each)).splitlines()[0]}")
+            say(f"  {each:<{width}}{text_of(batch_class(each)).splitlines()[0]}")
         say("\nPresets:")
         for each, steps in PRESETS.items():
-            say(f"  {each:<{_NAMES}}{text_of(steps).splitlines()[0]}")
-        say(f"  {_EVALUATION:<{_NAMES}}{text_of(Preprocessing).splitlines()[0]}")
+            say(f"  {each:<{width}}{text_of(steps).splitlines()[0]}")
+        say(f"  {_EVALUATION:<{width}}{text_of(Preprocessing).splitlines()[0]}")
         say("\n`stallscan transforms NAME` says all about one.")
     elif name in MODULES:
         say(_description(transform_class(name)))
@@ -84,10 +85,10 @@ def _description(kind: type[Transform | BatchAugmentation]) -> str:
     lines = [f"{kind.__name__}: {prose}", "Options:"]
     for option in inspect.signature(kind).parameters.values():
         default = "required" if option.default is option.empty else repr(option.default)
-        beginning = f"  {option.name:<{_OPTIONS}}{default:<{_DEFAULTS}}"
+        beginning = f"  {option.name:<{_NAMES}}{default:<{_DEFAULTS}}"
         lines += textwrap.wrap(
             f"{beginning} {meanings[option.name]}",
             width=_WIDTH,
-            subsequent_indent=" " * (_OPTIONS + _DEFAULTS + 3),
+            subsequent_indent=" " * (_NAMES + _DEFAULTS + 3),
         )
     return "\n".join([*lines, "", "Example:", example])
