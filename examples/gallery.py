@@ -100,7 +100,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "CropNonEmptyMaskIfExists": ({"shape": (None, 32, 32)}, 0),
     "ResizedCropNonEmptyMaskIfExists": ({"shape": (72, 72, 72), "scale_limit": 0.5}, 0),
     "RemoveEmptyBorder": ({}, 0),
-    "TemporalCrop": ({"length_limit": 0.5}, 3),
+    "TemporalCrop": ({"length_limit": 0.5}, 10),
     "TemporalResample": ({"rate_limit": 2}, 0),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""

@@ -23,6 +23,8 @@ from stallscan.augment import (
     Rotate,
     Transpose,
 )
+from stallscan.augment._maps import Affine, Axes, Sampling, Take
+from stallscan.augment._plan import resample
 from stallscan.augment._transform import Augmentation
 from stallscan.errors import OptionError
 
@@ -138,6 +140,25 @@ def test_three_hundred_pipelines_of_whole_voxels_are_numpys(border: str) -> None
             assert n_stages(aug, record) == 1, aug
         stages.append(n_stages(aug, record))
     assert max(stages) == 2
+
+
+@pytest.mark.parametrize("order", [None, 0, 1])
+@pytest.mark.parametrize("offset", [(1, -1, 2), (0, 5, -9), (30, 0, 0), (-30, 0, 0)])
+def test_a_move_by_whole_voxels_may_leave_nothing(
+    offset: tuple[int, int, int], order: int | None
+) -> None:
+    """Whatever interpolation it asks for, and with planes repeated and mirrored afterwards."""
+    image = volume((2, 3, 4))
+    move = Affine(np.eye(3), np.array(offset, float), None, Sampling(order=order, value=7))
+    planes = np.array([0, 1, 1, 3])
+    flip = Axes(image.shape, mirrored=(True, False, True))
+    expected = np.full(image.shape, 7)
+    for place in np.ndindex(image.shape):
+        source = np.add(place, offset)
+        if (source >= 0).all() and (source < image.shape).all():
+            expected[place] = image[tuple(source)]
+    found = resample(image, [move, Take(2, planes), flip])
+    np.testing.assert_array_equal(found, expected[:, :, planes][::-1, :, ::-1])
 
 
 def test_what_was_cropped_or_padded_does_not_come_back() -> None:
