@@ -123,6 +123,7 @@ def test_a_box_at_the_border_is_pushed_in() -> None:
         for seed in range(20):
             found = crop(image=np.ones(SHAPE, np.uint8), mask=mask, rng=seed)
             assert found["mask"].any() and found["image"].shape == (5, 5, 5)
+            assert (found["image"] == 1).all()  # nothing is padded
 
 
 def test_without_a_mask_or_with_an_empty_one_it_is_a_random_crop() -> None:
