@@ -10,8 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import albumentations as A
-from _volumes import volumes
-from _volumes import MARGIN, grown, half
+from _volumes import MARGIN, grown, half, volumes
 from _worker import Augment, Contender, serve
 
 STD = (0.0, math.sqrt(5) / 255)

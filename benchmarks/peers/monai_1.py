@@ -13,8 +13,7 @@ import monai
 import monai.transforms as M
 import numpy as np
 import torch
-from _volumes import N_VOLUMES, batch
-from _volumes import MARGIN, grown, half, mask
+from _volumes import MARGIN, N_VOLUMES, batch, grown, half, mask
 from _worker import Augment, Contender, serve
 from numpy.typing import NDArray
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from _volumes import batch
-from _volumes import MARGIN, grown, half, mask
+from _volumes import MARGIN, batch, grown, half, mask
 from _worker import Augment, Contender, serve
 
 import stallscan

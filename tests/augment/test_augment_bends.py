@@ -83,7 +83,7 @@ def test_random_pipelines_of_them_have_voxels_where_a_slow_reading_has_them() ->
     rng = np.random.default_rng(0)
     means, seen = [], set()
     for seed in range(200):
-        aug = random_pipeline(rng, drops=False, bends=True, value=-100)
+        aug = random_pipeline(rng, drops=False, bends=True, sizes=False, value=-100)
         record = aug.record(seed, SHAPE)
         found = aug.replay(record, image=coordinates(SHAPE))["image"]
         places, inside = dense(aug.steps(record["drawn"]), SHAPE)
