@@ -37,20 +37,19 @@ PERMISSIVE = ("MIT", "Apache-2.0")
 SIZE = (96, 128, 128)
 INPUTS = ((60, 66, 67, 3), (96, 128, 128, 3), (60, 66, 67, 1))
 TRANSFORMS = (
-    *("Rotate", "ElasticTransform", "RandomDropPlane", "RandomCropFromBorders", "Resize"),
-    *("Flip 0", "Flip 1", "Flip 2", "RandomRotate90", "GaussianNoise", "RandomGamma"),
-    *("GridDropout", "Transpose", "Normalize", "ToFloat", "FromFloat", "TimeReverse"),
-    *("RandomFrameDrop", "RandomShift", "FrameJitter", "RowNoise", "PoissonGamma"),
-    *("Attenuation", "MixUp", "CutMix"),
-    *("RandomBrightnessContrast", "BiasField", "HistogramNormalize", "HistogramMatching"),
-    *("Solarize", "Posterize", "CLAHE", "CoarseDropout", "RandomOcclusion"),
-    *("RandomAffine", "GridDistortion", "RotatePseudo2D 0 1", "RotatePseudo2D 1 2"),
-    *("ElasticTransformPseudo2D", "CubicSymmetry", "OutlineJitter"),
-    *("GaussianBlur", "UnsharpMask", "Blur", "MedianBlur", "MotionBlur", "GlassBlur", "Downscale"),
-    *("ImageCompression", "RemoveBackground"),
-    *("RandomScale", "RandomCrop", "CenterCrop", "RandomResizedCrop", "PadIfNeeded", "Pad"),
-    *("CropNonEmptyMaskIfExists", "ResizedCropNonEmptyMaskIfExists", "RemoveEmptyBorder"),
-    *("TemporalCrop", "TemporalResample"),
+    *("Flip 0", "Flip 1", "Flip 2", "TimeReverse", "Transpose", "RandomRotate90"),
+    *("CubicSymmetry", "Rotate", "RotatePseudo2D 0 1", "RotatePseudo2D 1 2", "RandomAffine"),
+    *("RandomShift", "ElasticTransform", "ElasticTransformPseudo2D", "GridDistortion"),
+    *("Resize", "RandomScale", "RandomCrop", "CenterCrop", "RandomCropFromBorders"),
+    *("RandomResizedCrop", "CropNonEmptyMaskIfExists", "ResizedCropNonEmptyMaskIfExists"),
+    *("RemoveEmptyBorder", "PadIfNeeded", "Pad", "RandomDropPlane", "RandomFrameDrop"),
+    *("TemporalCrop", "TemporalResample", "FrameJitter", "Attenuation", "RandomGamma"),
+    *("RandomBrightnessContrast", "BiasField", "RemoveBackground", "HistogramNormalize"),
+    *("HistogramMatching", "CLAHE", "Solarize", "Posterize", "GaussianNoise", "PoissonGamma"),
+    *("RowNoise", "GaussianBlur", "Blur", "MedianBlur", "MotionBlur", "GlassBlur"),
+    *("UnsharpMask", "Downscale", "ImageCompression", "GridDropout", "CoarseDropout"),
+    *("RandomOcclusion", "OutlineJitter", "Normalize", "ToFloat", "FromFloat", "MixUp"),
+    *("CutMix",),
 )
 _OVERHEAD = (
     "hundredths of a ms to check, record and copy; volumentations without Compose only slices"

@@ -1,7 +1,7 @@
 """What augmentation is worth: the default recipe with it and without, on a set that runs out.
 
 Run as `python benchmarks/augment_effect.py [--arms none mirror3 heavy] [--seeds 3] [--jobs 2]`. An
-arm is a preset, or one with more: `heavy+Attenuation+MixUp` (transforms of ADDED, or a mix).
+arm is a preset, or one with more: `heavy+OutlineJitter+MixUp` (transforms of ADDED, or a mix).
 The phantom's endless set shows nothing twice and so hides what augmentation is for; here a run sees
 a few hundred ROIs again and again, as a lab with few labelled videos would. All arms have the same
 ROIs, budget, validation set (which picks the epoch) and test set (which picks nothing); a seed
@@ -27,7 +27,23 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.utils.data import Dataset
 
-from stallscan.augment import Attenuation, Compose, preset
+from stallscan.augment import (
+    Attenuation,
+    BiasField,
+    Compose,
+    Downscale,
+    GaussianBlur,
+    ImageCompression,
+    OneOf,
+    OutlineJitter,
+    RandomAffine,
+    RandomBrightnessContrast,
+    RandomOcclusion,
+    SomeOf,
+    TemporalCrop,
+    UnsharpMask,
+    preset,
+)
 from stallscan.augment._transform import Augmentation, Spatial
 from stallscan.augment.evaluation import Preprocessing
 from stallscan.augment.registry import BATCHES
@@ -47,7 +63,14 @@ from stallscan.training.samples import (
 from stallscan.types import Box, Label
 
 ADDED: dict[str, Augmentation] = {
-    "Attenuation": Attenuation((0.3, 1.0), "either", p=0.3),
+    "RandomAffine": RandomAffine((30, 0, 0), 0.05, (0.8, 1.25), (0, 0, 15), p=0.3),
+    "TemporalCrop": TemporalCrop((0.6, 1.0), p=0.3),
+    "OutlineJitter": OutlineJitter(p=0.5),
+    "RandomOcclusion": RandomOcclusion(p=0.3),
+    "Light": SomeOf([RandomBrightnessContrast(), BiasField(), Attenuation()], (1, 2), p=0.4),
+    "Sharpness": OneOf(
+        [GaussianBlur(), UnsharpMask(), ImageCompression(), Downscale(0.5, 0.8)], p=0.3
+    ),
 }
 """What an arm may add to a preset, by name."""
 SETS = {"train": 501, "validation": 502, "test": 503}

@@ -14,7 +14,7 @@ def test_augment_effect(run_script: Callable[..., str], tmp_path: Path) -> None:
     work = (
         "--arms",
         "heavy",
-        "mirror3+Attenuation+MixUp",
+        "mirror3+Light+MixUp",
         "--work",
         tmp_path / "work",
         "--out",
@@ -25,6 +25,6 @@ def test_augment_effect(run_script: Callable[..., str], tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [(row["augmentation"], row["seed"]) for row in rows] == [
         ("heavy", "0"),
-        ("mirror3+Attenuation+MixUp", "0"),
+        ("mirror3+Light+MixUp", "0"),
     ]
     assert all(0 <= float(row["test_auc"]) <= 1 for row in rows)

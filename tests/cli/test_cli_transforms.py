@@ -82,7 +82,7 @@ def test_an_unknown_name_gets_the_closest(
     assert main(["transforms", name]) == 2
     captured = capsys.readouterr()
     assert f"no transform or preset '{name}'; did you mean '{closest}'?" in captured.err
-    assert "choose from Rotate, " in captured.err and not captured.out
+    assert "choose from Flip, " in captured.err and not captured.out
 
 
 def test_a_name_like_no_other_gets_the_list_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,7 @@ def transforms(
     from stallscan.augment.presets import PRESETS, preset
     from stallscan.augment.registry import (
         BATCHES,
+        GROUPS,
         MODULES,
         batch_class,
         to_yaml,
@@ -46,13 +47,14 @@ def transforms(
 
     if name is None:
         width = max(map(len, MODULES)) + 1
-        say("Transforms:")
-        for each in MODULES:
-            say(f"  {each:<{width}}{text_of(transform_class(each)).splitlines()[0]}")
-        say("\nOf batches:")
+        for title, group in GROUPS.items():
+            say(f"{title}:")
+            for each in group:
+                say(f"  {each:<{width}}{text_of(transform_class(each)).splitlines()[0]}")
+        say("Of batches:")
         for each in BATCHES:
             say(f"  {each:<{width}}{text_of(batch_class(each)).splitlines()[0]}")
-        say("\nPresets:")
+        say("Presets:")
         for each, steps in PRESETS.items():
             say(f"  {each:<{width}}{text_of(steps).splitlines()[0]}")
         say(f"  {_EVALUATION:<{width}}{text_of(Preprocessing).splitlines()[0]}")
