@@ -72,16 +72,25 @@ def albumentations() -> list[str]:
     return [c.__name__ for c in classes(library) if issubclass(c, kinds)]
 
 
+LIBRARIES = {
+    "volumentations-3D": volumentations_3d,
+    "bio-volumentations": bio_volumentations,
+    "MONAI": monai,
+    "TorchIO": torchio,
+    "AlbumentationsX": albumentations,
+}
+
+
 def main() -> int:
     """Print what is missing."""
     warnings.simplefilter("ignore")
     page = set(re.findall(r"`([A-Za-z0-9_]+)", PAGE.read_text(encoding="utf-8")))
     n_missing = 0
-    for library in (volumentations_3d, bio_volumentations, monai, torchio, albumentations):
-        names = sorted(set(library()) - BASES)
-        missing = [name for name in names if name not in page]
+    for name, transforms in LIBRARIES.items():
+        found = sorted(set(transforms()) - BASES)
+        missing = [each for each in found if each not in page]
         n_missing += len(missing)
-        print(f"{library.__name__}: {len(names)} transforms, not named: {', '.join(missing)}")
+        print(f"{name}: {len(found)} transforms, not named: {', '.join(missing)}")
     return int(n_missing > 0)
 
 

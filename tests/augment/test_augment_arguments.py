@@ -96,7 +96,7 @@ def test_always_apply_in_the_place_of_p_is_found_out() -> None:
 
 
 def test_an_unknown_transform_is_refused_with_the_closest_name() -> None:
-    with pytest.raises(OptionError, match="'RandomFlip', allowed are 'Rotate'"):
+    with pytest.raises(OptionError, match="'RandomFlip', allowed are 'Flip'"):
         transform_class("RandomFlip")
     with pytest.raises(OptionError, match="did you mean 'ElasticTransform'"):
         transform_class("ElasticTransforms")
