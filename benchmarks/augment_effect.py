@@ -61,6 +61,7 @@ from stallscan.training.samples import (
     network_input,
 )
 from stallscan.types import Box, Label
+from stallscan.workers import end_with_parent
 
 ADDED: dict[str, Augmentation] = {
     "RandomAffine": RandomAffine((30, 0, 0), 0.05, (0.8, 1.25), (0, 0, 15), p=0.3),
@@ -89,7 +90,9 @@ def rendered(name: str, n: int, phantom: str, work: Path) -> list[tuple[Volume, 
     """A set, from the folder of work if it lies there."""
     path = work / f"{name}-{phantom}-{n}.npz"
     if not path.exists():
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
+        with ProcessPoolExecutor(
+            os.cpu_count(), initializer=end_with_parent, initargs=(os.getpid(),)
+        ) as pool:
             rows = list(pool.map(render, [(name, k, phantom) for k in range(n)], chunksize=4))
         arrays = {f"{key}{k}": row[key] for k, row in enumerate(rows) for key in row}
         np.savez_compressed(path, **arrays)
@@ -226,7 +229,9 @@ def results(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if args.jobs == 1:
         yield from map(one_run, jobs)
         return
-    with ProcessPoolExecutor(args.jobs) as pool:
+    with ProcessPoolExecutor(
+        args.jobs, initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         yield from pool.map(one_run, jobs)
 
 
