@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import faulthandler
 import pickle
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import ray
 from ray.cluster_utils import Cluster
@@ -20,7 +23,7 @@ from slow_loading import Slow, refuse, stumble
 from clips import draw_clip
 from stallscan.cli import main
 from stallscan.cli._cluster import cluster_options
-from stallscan.data import shards
+from stallscan.data import shards, source
 from stallscan.data.cluster import (
     ClusterOptions,
     Resources,
@@ -35,6 +38,7 @@ from stallscan.data.extract_on_cluster import extract_to_shards, shard_size
 from stallscan.data.shards import open_store, shard_path
 from stallscan.data.source import RoiSource, open_source
 from stallscan.errors import ClusterError, OptionError, StoreError
+from stallscan.inference import cluster
 from stallscan.inference.cluster import (
     Model,
     choose_on_cluster,
@@ -109,7 +113,6 @@ def run(
     load: Slow,
     *,
     n_readers: int = 0,
-    progress: Callable[[int], object] = lambda n: None,
 ) -> Parts:
     items = sorted(folder.glob("*.mp4"))
     parts = Parts(place, "run")
@@ -120,7 +123,6 @@ def run(
         is_done=parts.done(len(items)),
         n_actors=2,
         n_readers=n_readers,
-        progress=progress,
     )
     return parts
 
@@ -146,41 +148,30 @@ def test_those_that_ask_have_gpus_and_others_read(
     assert "v07.mp4: the process that read it was ended" in row
 
 
-def test_a_node_is_lost(
-    two_nodes: Cluster, folder: Path, here: bytes, model: Model, tmp_path: Path
+def test_the_driver_is_killed_and_then_a_node_is_lost(
+    two_nodes: Cluster,
+    folder: Path,
+    here: bytes,
+    tiny_model_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Killed when rows have come: complete, no row lost or double; again one ends its process."""
-    came: list[int] = []
+    """−9 when rows have come; the same command does the others alone, and as a node goes.
 
-    def progress(n: int) -> None:
-        came.append(n)
-        if len(came) == 6:
-            two_nodes.remove_node(two_nodes.list_all_nodes()[-1], allow_graceful=False)
-
-    load = Slow(seconds=0.3, deadly="v17.mp4")
-    parts = run(folder, model, tmp_path / "parts", load, progress=progress)
-    two_nodes.add_node(num_cpus=1, object_store_memory=100 * 2**20)
-    assert sum(came) == N and len(came) > 6
-    row = but_one(written(parts, folder, tmp_path / "p.csv"), here)
-    assert "v17.mp4: the process that read it was ended" in row
-
-
-def test_the_driver_is_killed(
-    two_nodes: Cluster, folder: Path, here: bytes, tiny_model_dir: Path, tmp_path: Path
-) -> None:
-    """−9 when rows have come; the same command does the others alone."""
+    No row is lost or double; there again a video ends its process.
+    """
     out, parts_dir = tmp_path / "p.csv", tmp_path / "p.csv.parts"
     script = (
         "import sys, stallscan.cli, stallscan.inference.parts\n"
         "stallscan.inference.parts.FLUSH_SECONDS = 0\n"
         "sys.exit(stallscan.cli.main(sys.argv[1:]))"
     )
-    command = [
-        sys.executable, "-c", script, "predict", str(folder), "--out", str(out), "-q",
+    arguments = [
+        "predict", str(folder), "--out", str(out), "-q",
         "--model", str(tiny_model_dir), "--flips", "1", "--device", "cpu", "--engine", "torch",
         "--cluster", "ray", "--address", two_nodes.address,
     ]  # fmt: skip
-    driver = subprocess.Popen(command)
+    driver = subprocess.Popen([sys.executable, "-c", script, *arguments])
     began = time.monotonic()
     while len(list(parts_dir.glob("part-*"))) < 3:
         assert driver.poll() is None and time.monotonic() < began + 120
@@ -189,8 +180,27 @@ def test_the_driver_is_killed(
     driver.wait()
     before = {path: path.stat().st_mtime_ns for path in parts_dir.glob("part-*")}
     assert not out.exists() and 3 <= len(before) < N
-    assert subprocess.run(command, check=False).returncode == 3
-    assert out.read_bytes() == here
+    came: list[int] = []
+
+    def progress(n: int) -> None:
+        came.append(n)
+        if len(came) == 6:
+            two_nodes.remove_node(two_nodes.list_all_nodes()[-1], allow_graceful=False)
+
+    def slow(*given: Any, **more: Any) -> RoiSource:
+        load = Slow(seconds=0.3, deadly="v23.mp4")
+        return dataclasses.replace(open_source(*given, **more), load=load)
+
+    def followed(*given: Any, **more: Any) -> None:
+        predict_on_cluster(*given, **more | {"progress": progress})
+
+    monkeypatch.setattr(source, "open_source", slow)
+    monkeypatch.setattr(cluster, "predict_on_cluster", followed)
+    assert main(arguments) == 3
+    two_nodes.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+    n_before = sum(pq.read_metadata(path).num_rows for path in before)
+    assert sum(came) == N - n_before and len(came) > 6
+    assert "v23.mp4: the process that read it was ended" in but_one(out.read_bytes(), here)
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
     assert len(list(parts_dir.glob("part-*"))) > len(before)
 
