@@ -44,7 +44,7 @@ def test_localise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_physics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ("--model", "fast", "--n", 10, "--workers", 0, "--preset", "clean")
+    few = ("--model", "fast", "--n", 20, "--workers", 0, "--preset", "clean")
     run(monkeypatch, "physics", *few, "--results", tmp_path)
     table = pd.read_csv(tmp_path / "explain-physics-clean-cpu.csv").set_index("score")
     assert table["auc"]["persistence along the vessel"] > 0.8
