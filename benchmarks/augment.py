@@ -55,12 +55,11 @@ _OVERHEAD = (
     "hundredths of a ms to check, record and copy; volumentations without Compose only slices"
 )
 WHY_SLOWER = {
-    **dict.fromkeys(("RandomCropFromBorders", "Flip 0", "Flip 1"), _OVERHEAD),
+    **dict.fromkeys(
+        ("RandomCropFromBorders", "Flip 0", "Flip 1", "RandomCrop", "CenterCrop"), _OVERHEAD
+    ),
     "ImageCompression": "the codec's time, and 5 % to bring colours into its order and back",
 }
-WHY_SLOWER = dict.fromkeys(
-    ("RandomCropFromBorders", "Flip 0", "Flip 1", "RandomCrop", "CenterCrop"), _OVERHEAD
-)
 """By transform, why ours is slower than the best permissively licensed peer."""
 LIMITS = ((0.05, 0.05), (0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (0.0, 0.25))
 """Of the elastic transform's deformation; the last are the pipeline's."""
