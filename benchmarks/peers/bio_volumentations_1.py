@@ -80,6 +80,8 @@ def transforms(shape: tuple[int, ...], size: tuple[int, ...]) -> dict[str, Calla
         "CenterCrop": lambda: alone(V.CenterCrop(half(shape), p=1)),
         "PadIfNeeded": lambda: alone(V.CenterCrop(grown(shape), p=1)),
         "Pad": lambda: alone(V.Pad(MARGIN, p=1)),
+        "Attenuation": lambda: alone(V.AttenuationSimulation(1.0), to_unit),
+        "PoissonGamma": lambda: alone(V.PoissonNoise(p=1), to_float),
     }
 
 
@@ -97,6 +99,8 @@ if __name__ == "__main__":
                 "RandomAffine": "a factor for each axis",
                 "RandomScale": "the extents stay",
                 "PadIfNeeded": "CenterCrop to a larger size",
+                "Attenuation": "AttenuationSimulation: by what lies above a voxel",
+                "PoissonGamma": "PoissonNoise: values are counts",
             },
         )
     )
