@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stallscan.augment import PRESETS, Resize, preset, sample_rng, transform_class
+from stallscan.augment import PRESETS, Resize, batch_class, preset, sample_rng, transform_class
 from stallscan.simulate import PRESETS as PHANTOMS
 from stallscan.simulate import phantom_roi
 from stallscan.types import Label
 
 SEED = (2026, 89)  # a vessel in plane, others beside it, plasma and cells legible
+OTHER_SEED = (2026, 12)  # a vessel of another shape, for batches
 PLACE = (37.0, 37.0, 40.0)  # z, y, x that the slices go through, before and after
 OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "Flip": ({"axis": (0, 2)}, 0),
@@ -104,6 +106,11 @@ OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "FromFloat": ({"dtype": "uint16"}, 0),
 }
 """Options that show what a transform does, stronger than one would train with, and the seed."""
+BATCHES: dict[str, tuple[dict[str, Any], int]] = {
+    "MixUp": ({"alpha": 4.0}, 9),
+    "CutMix": ({"alpha": 4.0, "p": 1.0}, 4),
+}
+"""The same of what mixes the samples of a batch."""
 VALUES = ("Normalize", "ToFloat", "FromFloat")
 """Transforms that change what values mean: the histogram says more than a second slice."""
 N_DRAWS = 5
@@ -254,6 +261,38 @@ def preset_picture(name: str, targets: dict[str, Any]) -> Figure:
     return figure
 
 
+def batch_picture(name: str, targets: dict[str, Any]) -> Figure:
+    """Two regions, one stalled and one flowing, and what becomes of both in one batch."""
+    options, seed = BATCHES[name]
+    other, _ = phantom_roi(OTHER_SEED, Label.FLOWING, PHANTOMS["clogloss"])
+    regions = [Resize(SIZE)(image=image)["image"] for image in (targets["image"], other.array)]
+    batch = np.stack(regions).transpose(0, 4, 1, 2, 3)  # channels first, as networks have them
+    mix, labels = batch_class(name)(**options), np.array([1, 0])
+    for draw in itertools.count(seed):  # a permutation of two leaves them alone half the time
+        mixed = mix(images=batch, labels=labels, rng=draw, return_record=True)
+        if mixed["record"]["partners"] == [1, 0]:
+            break
+    after = mixed["images"].transpose(0, 2, 3, 4, 1)
+    panels = [("stalled: 1", regions[0]), ("flowing: 0", regions[1])]
+    panels += [(f"{share:.2f}", image) for share, image in zip(mixed["labels"], after, strict=True)]
+    zoom, (depth, rows, columns) = 2, SIZE
+    width = len(panels) * (columns * zoom + 6) + 6
+    height = (rows + depth) * zoom + 4 + 36 + 6
+    figure = Figure((width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER)
+    words = f"{name}({', '.join(f'{key}={value!r}' for key, value in options.items())})"
+    figure.text(6 / width, 1 - 14 / height, words, **_font(8.5, bold=True))
+    for number, (head, image) in enumerate(panels):
+        left = 6 + number * (columns * zoom + 6)
+        figure.text(left / width, 1 - 30 / height, f"label {head}", **_font(7.5))
+        for picture, extent, bottom in (
+            (image[depth // 2], rows, 6 + depth * zoom + 4),
+            (image[:, rows // 2], depth, 6),
+        ):
+            box = (left, bottom, columns * zoom, extent * zoom)
+            show(figure.add_axes(_share(box, width, height)), picture, np.zeros(picture.shape[:2]))
+    return figure
+
+
 def label(step: Any, params: dict[str, Any]) -> str:
     """A transform that acted, in a word or two; none for the resizing, which always does."""
     name = type(step).__name__.removeprefix("Random")
@@ -290,12 +329,13 @@ def main() -> None:
     """Parse the options and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/augmentation"))
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*OPTIONS, *PRESETS])
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*OPTIONS, *BATCHES, *PRESETS])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     targets = targets_of_phantom()
-    for name in options.only or [*OPTIONS, *PRESETS]:
+    for name in options.only or [*OPTIONS, *BATCHES, *PRESETS]:
         picture = preset_picture if name in PRESETS else transform_picture
+        picture = batch_picture if name in BATCHES else picture
         write(picture(name, targets), options.out / f"{name}.png")
         print(options.out / f"{name}.png")
 

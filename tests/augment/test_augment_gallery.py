@@ -17,12 +17,13 @@ from PIL import Image
 
 from stallscan.augment import PRESETS, transform_class
 from stallscan.augment._transform import MaskOnly, Spatial
-from stallscan.augment.registry import MODULES
+from stallscan.augment.registry import BATCHES, MODULES
 from stallscan.errors import OptionError
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "augmentation.md"
 PICTURES = ROOT / "docs" / "augmentation"
+NAMES = (*MODULES, *BATCHES, *PRESETS)
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
@@ -87,9 +88,14 @@ def test_every_preset_has_a_row_and_its_picture(name: str) -> None:
     assert f"![{name}](augmentation/{name}.png)" in TEXT
 
 
+@pytest.mark.parametrize("name", BATCHES)
+def test_what_mixes_batches_has_its_picture(name: str) -> None:
+    assert f"![{name}](augmentation/{name}.png)" in TEXT and name in example("gallery").BATCHES
+
+
 def test_pictures_are_there_small_and_no_more_than_needed() -> None:
     files = list(PICTURES.iterdir())
-    assert {file.name for file in files} == {f"{name}.png" for name in (*MODULES, *PRESETS)}
+    assert {file.name for file in files} == {f"{name}.png" for name in NAMES}
     assert all(file.stat().st_size < 80_000 for file in files)
     assert sum(file.stat().st_size for file in files) < 2_000_000
 
@@ -136,7 +142,7 @@ def test_in_its_picture_a_transform_is_seen_to_act(name: str) -> None:
     assert any(different)
 
 
-@pytest.mark.parametrize("name", ["Rotate", "FromFloat", "heavy"])
+@pytest.mark.parametrize("name", ["Rotate", "FromFloat", "CutMix", "heavy"])
 def test_pictures_can_be_made_again(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
