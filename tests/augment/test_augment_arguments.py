@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any
 
@@ -9,10 +10,14 @@ import numpy as np
 import pytest
 
 from stallscan.augment import (
+    Blur,
     Compose,
+    Downscale,
     ElasticTransform,
     Flip,
     OneOf,
+    Pad,
+    RandomCrop,
     RandomDropPlane,
     RandomFrameDrop,
     RandomRotate90,
@@ -181,3 +186,34 @@ def test_a_volume_stands_for_its_array_in_every_call() -> None:
     expected = aug(image=array, rng=0)["image"]
     np.testing.assert_array_equal(found["image"], expected)
     np.testing.assert_array_equal(aug.replay(found["record"], image=volume)["image"], expected)
+
+
+@pytest.mark.parametrize("shape", [(6, 20), None, (0, 2, 2), (1.5, 2, 2)])
+def test_a_record_is_drawn_for_three_positive_extents(shape: Any) -> None:
+    with pytest.raises(OptionError, match=r"shape is .*three positive extents"):
+        Rotate().record(0, shape)
+
+
+def test_a_record_is_plain_data_whatever_the_extent_is_made_of() -> None:
+    record = RandomCrop((None, 4, 4), p=1).record(0, np.array(IMAGE.shape))
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_a_record_that_options_no_longer_fit_is_refused_as_such() -> None:
+    record = {"shape": [4, 5, 6], "applied": ["Blur"], "drawn": {"x": 1}}
+    with pytest.raises(OptionError, match=r"does not fit Blur as it is now.*KeyError"):
+        Blur().replay(record, image=IMAGE)
+
+
+def test_a_label_is_what_some_dtype_can_hold() -> None:
+    with pytest.raises(OptionError, match="mask_value is 18446744073709551616, allowed"):
+        Pad(1, mask_value=2**64)
+
+
+def test_many_channels_are_resized() -> None:
+    """More than OpenCV takes."""
+    image = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 130), np.uint8)
+    for transform in (Resize((2, 8, 6)), Downscale(0.5, 0.5, 1, p=1)):
+        found = transform(image=image, rng=0)["image"]
+        few = transform(image=image[..., 128:], rng=0)["image"]
+        assert np.abs(found[..., 128:].astype(int) - few).max() <= 1

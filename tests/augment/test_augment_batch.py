@@ -97,8 +97,14 @@ def test_records_replay_and_seeds_repeat(name: str) -> None:
     fields = json.loads(json.dumps(copy.to_dict()))
     kind = batch_class(fields.pop("name"))
     assert kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}) == copy
-    with pytest.raises(OptionError, match="images has 3 samples, the record was drawn for 6"):
-        mix.replay(found["record"], images=images[:3])
+    for record, other in (
+        (found["record"], images[:3]),
+        (found["record"], images[..., :4]),
+        ({**found["record"], "name": "Flip"}, images),
+        ({}, images),
+    ):
+        with pytest.raises(OptionError, match=r"the record was drawn by .*replay takes"):
+            mix.replay(record, images=other)
 
 
 @every_mix
@@ -120,7 +126,10 @@ def test_shares_are_as_the_beta_distribution_has_them(name: str) -> None:
     some = made(name, p=0.4)
     shares = np.array(some.shares(some.sample(rng, 4000, extent), extent))
     assert (shares == 1).mean() == pytest.approx(0.6, abs=0.04)
-    assert sorted(mix.sample(rng, 9, extent)["partners"]) == list(range(9))
+    for n in (2, 3, 9):
+        partners = mix.sample(rng, n, extent)["partners"]
+        assert sorted(partners) == list(range(n))
+        assert all(other != number for number, other in enumerate(partners))
 
 
 def test_boxes_are_cut_along_the_axes_asked_for_and_lie_anywhere() -> None:
@@ -140,6 +149,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"images": np.zeros((2, 3, 4, 5))}, "images is float64, allowed are"),
     ({"images": torch.zeros(2, 3, 4, 5, dtype=torch.uint8)}, "uint8, allowed are.*tensors"),
     ({"images": np.zeros((2, 3, 4, 5), np.uint8), "labels": [1]}, r"labels has the shape \(1,\)"),
+    ({"images": np.zeros((2, 3, 4, 5), np.uint8), "labels": 1}, r"labels has the shape \(\)"),
+    ({"images": np.zeros((2, 3, 4, 5), np.uint8), "labels": list("ab")}, "labels is <U1, allowed"),
 ]
 
 

@@ -153,3 +153,8 @@ def test_limits_are_drawn_evenly() -> None:
 def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=f"CLAHE.{message}"):
         CLAHE(**options)
+
+
+def test_more_tiles_than_memory_could_hold_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"tile_grid is \(60, 128, 128\), 983,040 tiles.*4,096"):
+        CLAHE(tile_grid=(60, 128, 128))

@@ -86,9 +86,13 @@ class BatchAugmentation(Seeded, ABC):
             OptionError: something that does not fit, named with its value.
         """
         _check(images, labels)
-        params = self.sample(self._generator(rng), len(images), self.extent_of(images))
+        extent = self.extent_of(images)
+        params = self.sample(self._generator(rng), len(images), extent)
         found = self._mix(images, labels, params)
-        return {**found, "record": params} if return_record else found
+        if return_record:
+            drawn_for = [len(images), *extent]
+            found["record"] = {"name": type(self).__name__, "extent": drawn_for, **params}
+        return found
 
     def replay(self, record: Params, *, images: Any, **labels: Any) -> dict[str, Any]:
         """Mix another batch of the same extent as a recorded one was.
@@ -97,10 +101,11 @@ class BatchAugmentation(Seeded, ABC):
             OptionError: the record is one of another number of samples.
         """
         _check(images, labels)
-        if len(record["partners"]) != len(images):
+        drawn_for, extent = record.get("extent"), self.extent_of(images)
+        if drawn_for != [len(images), *extent] or record.get("name") != type(self).__name__:
             raise OptionError(
-                f"images has {len(images)} samples, the record was drawn for "
-                f"{len(record['partners'])}; replay takes as many"
+                f"images has (n, z, y, x) = {(len(images), *extent)}, the record was drawn by "
+                f"{record.get('name')} for {drawn_for}; replay takes what it was drawn for"
             )
         return self._mix(images, labels, record)
 
@@ -123,10 +128,15 @@ class BatchAugmentation(Seeded, ABC):
 def draw_shares(
     rng: np.random.Generator, n: int, alpha: float, p: float
 ) -> tuple[list[int], list[float]]:
-    """Every sample's partner, a permutation, and the share that stays its own: Beta(α, α), or 1."""
-    partners = [int(k) for k in rng.permutation(n)]
+    """Every sample's partner and the share that stays its own: Beta(α, α), or 1.
+
+    Partners are the next ones in a round of all samples in random order: none is its own.
+    """
+    order = rng.permutation(n)
+    partners = np.empty(n, int)
+    partners[order] = np.roll(order, -1)
     shares = np.where(rng.random(n) < p, rng.beta(alpha, alpha, n), 1.0)
-    return partners, [float(share) for share in shares]
+    return partners.tolist(), shares.tolist()
 
 
 def _is_tensor(array: Any) -> bool:
@@ -147,6 +157,11 @@ def _check(images: Any, labels: dict[str, Any]) -> None:
             "floating tensors"
         )
     for name, values in labels.items():
-        found = tuple(getattr(values, "shape", (len(values),)))
-        if not found or found[0] != shape[0]:
-            raise OptionError(f"{name} has the shape {found}, allowed is (n, …) with n {shape[0]}")
+        is_tensor = _is_tensor(values)
+        array = values if is_tensor else np.asarray(values)
+        if array.ndim == 0 or array.shape[0] != shape[0]:
+            raise OptionError(
+                f"{name} has the shape {tuple(array.shape)}, allowed is (n, …) with n {shape[0]}"
+            )
+        if not is_tensor and array.dtype.kind not in "biuf":
+            raise OptionError(f"{name} is {array.dtype}, allowed are numbers")

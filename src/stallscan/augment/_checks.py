@@ -83,7 +83,7 @@ def number(where: str, value: Any, low: float, high: float) -> float:
 
 def one_of(where: str, value: Any, allowed: Sequence[Any]) -> None:
     """Refuse what is not in a list; the closest word is suggested."""
-    if value in allowed:
+    if not isinstance(value, np.ndarray) and value in allowed:
         return
     close = difflib.get_close_matches(str(value), [str(entry) for entry in allowed], n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""

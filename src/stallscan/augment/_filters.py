@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stallscan.augment import _checks
 from stallscan.augment._checks import Range
+from stallscan.augment._resample import CV_CHANNELS
 from stallscan.augment._values import ends
 from stallscan.errors import OptionError
 
@@ -23,7 +24,6 @@ Floats = NDArray[np.float32]
 GREATEST_SIGMA = 100.0
 _TRUNCATE = 4.0  # standard deviations that a kernel reaches
 _LEAST_KEPT = 1e-4  # cosines of which a Gaussian leaves less are left out
-_CV_CHANNELS = 128  # that OpenCV 5 takes
 _COLUMNS = 4096  # that one filter along z takes at once, for the cache
 _ONE = np.ones(1, np.float32)
 
@@ -102,14 +102,14 @@ def by_channels(
     operation: Callable[[NDArray[Any], NDArray[Any]], Any], plane: NDArray[Any], out: NDArray[Any]
 ) -> None:
     """Carry out what OpenCV does to ``(y, x)`` or ``(y, x, c)``, as many channels as it takes."""
-    if plane.ndim == 2 or plane.shape[2] <= _CV_CHANNELS:
+    if plane.ndim == 2 or plane.shape[2] <= CV_CHANNELS:
         operation(plane, out)
         return
-    for start in range(0, plane.shape[2], _CV_CHANNELS):
-        part = np.ascontiguousarray(plane[..., start : start + _CV_CHANNELS])
+    for start in range(0, plane.shape[2], CV_CHANNELS):
+        part = np.ascontiguousarray(plane[..., start : start + CV_CHANNELS])
         done = np.empty(part.shape, out.dtype)
         operation(part, done)
-        out[..., start : start + _CV_CHANNELS] = done
+        out[..., start : start + CV_CHANNELS] = done
 
 
 def rounded(values: Floats, like: NDArray[Any]) -> NDArray[Any]:

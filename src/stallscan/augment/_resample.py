@@ -31,7 +31,8 @@ _BORDER_CODE = {
     "nearest": _kernels.NEAREST,
     "reflect": _kernels.REFLECT,
 }
-_CV_EXTENT, _CV_CHANNELS = 32766, 512  # what OpenCV can do
+_CV_EXTENT = 32766  # what OpenCV can do
+CV_CHANNELS = 128
 _NODES_APART = 1e9  # of an affine map two nodes on each axis say everything
 
 
@@ -57,7 +58,7 @@ def run_stage(array: Array, stage: Stage, *, labels: bool) -> Array:
     if whole or (order == 0 and stage.is_separable):
         return _picked(source, stage, fill, whole=whole)
     extents = (*source.shape[1:3], *stage.shape[1:])
-    if order > 1 or (order and (max(extents) > _CV_EXTENT or source.shape[3] > _CV_CHANNELS)):
+    if order > 1 or (order and (max(extents) > _CV_EXTENT or source.shape[3] > CV_CHANNELS)):
         return _splines(source, stage, order, fill)
     source = contiguous(source)
     carry_out = _by_frames if all(m.is_in_plane for m in stage.smooth) else _gathered

@@ -35,7 +35,7 @@ def beyond(transform: Any) -> Sampling:
     name = type(transform).__name__
     _checks.one_of(f"{name}.border_mode", transform.border_mode, BORDERS)
     _checks.number(f"{name}.value", transform.value, -3.4e38, 3.4e38)
-    _checks.number(f"{name}.mask_value", transform.mask_value, -(2.0**63), 2.0**64)
+    _checks.number(f"{name}.mask_value", transform.mask_value, -(2**63), 2**64 - 1)
     return Sampling(
         order=None,
         border=transform.border_mode,

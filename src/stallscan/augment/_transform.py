@@ -75,7 +75,7 @@ class Augmentation(Seeded, ABC):
             rng: the randomness: a generator, a seed, or None for the generator of its own.
             return_record: whether to add the key ``record``, which `replay` takes.
             targets: ``image`` ``(z, y, x)`` or ``(z, y, x, c)`` of uint8, uint16 or float32, or a
-                `Volume`;
+                `Volume`, of which only the array is taken: its mask is a target of its own;
                 ``mask`` of the same extent, any integer or bool; ``points`` ``(n, 3+)``;
                 ``boxes`` ``(n, 6+)`` as ``z0, y0, x0, z1, y1, x1``, half open.
 
@@ -109,7 +109,8 @@ class Augmentation(Seeded, ABC):
         """
         from stallscan.augment._run import shape_of
 
-        extent = (shape[0], shape[1], shape[2])
+        is_shape = isinstance(shape, (tuple, list, np.ndarray))
+        extent = _checks.size_of("shape", tuple(shape)[:3] if is_shape else shape)
         targets = self._arrays(targets)
         if targets and (found := shape_of(targets, self._targets)) != extent:
             raise OptionError(f"the targets have the extent {found}, shape is {extent}")
@@ -136,7 +137,13 @@ class Augmentation(Seeded, ABC):
                 f"the targets have the extent {shape}, the record was drawn for {met}; replay "
                 "takes the same extent"
             )
-        return run(drawn, shape, targets, self._targets)
+        try:
+            return run(drawn, shape, targets, self._targets)
+        except (KeyError, IndexError, TypeError) as error:
+            raise OptionError(
+                f"the record {str(record)[:80]!r} does not fit {type(self).__name__} as it is now "
+                f"({type(error).__name__}: {error}); replay with the pipeline that drew it"
+            ) from error
 
     def invert(self, record: dict[str, Any], **targets: Any) -> dict[str, Any]:
         """Undo what was recorded: flips, quarter turns, symmetries, transposition, time reversal.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from stallscan.augment._checks import Range
 from stallscan.augment._curves import count, eight_bits
 from stallscan.augment._transform import Params, Pixel, Shape
 from stallscan.augment._values import ends, in_greys
+from stallscan.errors import OptionError
+
+_MOST_TILES = 4096
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class CLAHE(Pixel):
         """See `Transform.check`."""
         limit = _checks.pair("CLAHE.clip_limit", self.clip_limit, 1, 256, number="exact")
         grid = _checks.size_of("CLAHE.tile_grid", self.tile_grid)
+        if math.prod(grid) > _MOST_TILES:
+            raise OptionError(
+                f"CLAHE.tile_grid is {self.tile_grid!r}, {math.prod(grid):,} tiles, each of which "
+                f"has a histogram; allowed are {_MOST_TILES:,} together"
+            )
         self._set(clip_limit=limit, tile_grid=grid)
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Params:

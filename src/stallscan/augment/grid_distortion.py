@@ -62,7 +62,7 @@ class GridDistortion(Spatial):
         _checks.one_of(f"{where}.border_mode", self.border_mode, (*BORDERS, 0, 1, 2, 3, 4))
         for name in ("value", "mask_value"):
             constant = 0 if getattr(self, name) is None else getattr(self, name)
-            _checks.number(f"{where}.{name}", constant, -(2.0**63), 2.0**64)
+            _checks.number(f"{where}.{name}", constant, -(2**63), 2**64 - 1)
             self._set(**{name: constant})
         axes = _checks.axes_of(f"{where}.axes", self.axes)
         self._set(num_steps=int(self.num_steps), distort_limit=limit, axes=axes)

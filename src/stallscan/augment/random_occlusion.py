@@ -29,8 +29,8 @@ class RandomOcclusion(Dropout):
     A polygon has a corner in each eighth around a place anywhere in the frame, and lies on all
     frames or on a run of them. It leaves the target to be seen: what is not 0 in the mask that
     comes with the image. Where more than `max_cover` of that would be covered, another polygon is
-    drawn, and if none of a few will do, the last is made smaller. Without a mask there is nothing
-    to heed.
+    drawn, and if none of a few will do, the last is made smaller, and left out if that does not
+    help. Without a mask there is nothing to heed.
 
     Attributes:
         n_polygons: how many, a pair of whole numbers or n for (n, n).

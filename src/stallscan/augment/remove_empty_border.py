@@ -38,7 +38,7 @@ class RemoveEmptyBorder(Spatial):
 
     def check(self) -> None:
         """See `Transform.check`."""
-        _checks.number("RemoveEmptyBorder.border_value", self.border_value, -(2.0**63), 2.0**64)
+        _checks.number("RemoveEmptyBorder.border_value", self.border_value, -(2**63), 2**64 - 1)
 
     def sample(self, rng: np.random.Generator, shape: Shape) -> Params:
         """Refused: an extent alone says nothing."""
