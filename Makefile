@@ -35,9 +35,9 @@ lint: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# Half a minute of compiling that each process of the tests would do for itself; numba keeps it.
+# A minute of compiling that each process of the tests would do for itself; numba keeps it.
 kernels: setup
-	@$(BIN)/python -c 'from stallscan.simulate import phantom; phantom.phantom_roi(0, "flowing")'
+	@$(BIN)/python tests/compile_kernels.py
 
 checked: setup $(IMAGENET)
 	@$(MAKE) --no-print-directory -j 2 lint kernels
