@@ -1,12 +1,12 @@
-"""What augmentation is worth: the default recipe with it and without, on a set that runs out.
+"""What augmentation is worth: a recipe with it and without, on a set that runs out.
 
 Run as `python benchmarks/augment_effect.py [--arms none mirror3 heavy] [--seeds 3] [--jobs 2]`. An
 arm is a preset, or one with more: `heavy+OutlineJitter+MixUp` (transforms of ADDED, or a mix).
 The phantom's endless set shows nothing twice and so hides what augmentation is for; here a run sees
 a few hundred ROIs again and again, as a lab with few labelled videos would. All arms have the same
 ROIs, budget, validation set (which picks the epoch) and test set (which picks nothing); a seed
-decides first weights, batches and augmentation. The network is the default recipe's on a smaller
-input, so that nine runs take less than an hour on two cores.
+decides first weights, batches and augmentation. By default the network is the default recipe's on
+a smaller input, so that nine runs take less than an hour on two cores.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Source:
 
 
 def recipe_of(arm: str, args: argparse.Namespace) -> Recipe:
-    """The default recipe, of which only the augmentation differs from arm to arm."""
+    """The recipe, of which only the augmentation differs from arm to arm."""
     name, *more = arm.split("+")
     mixes = [{"name": each.lower()} for each in more if each in BATCHES]
     size = {"input.size": tuple(args.size)} if args.recipe == "cpu-small" else {}

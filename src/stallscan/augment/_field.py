@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_TRUNCATE = 4.0  # standard deviations that a Gaussian kernel reaches
+from stallscan.augment._filters import gaussian
+
 _NODES_A_SIGMA = 3.0
 
 
@@ -46,7 +47,7 @@ class Lattice:
 
     def blur(self, field: NDArray[np.float32]) -> None:
         """``(z, y, x)`` on the nodes, in place, zeros beyond the border."""
-        kernels = [_gaussian(s) for s in self.sigma]
+        kernels = [gaussian(s) for s in self.sigma]
         depth = len(field)
         flat = field.reshape(depth, -1)
         zeros = {"borderType": cv2.BORDER_CONSTANT}
@@ -73,7 +74,7 @@ def plane_fields(
         ``(number, nodes y, nodes x)``, and the voxels between nodes.
     """
     lattice = Lattice.of((sigma, sigma), extents)
-    kernel = _gaussian(lattice.sigma[0])
+    kernel = gaussian(lattice.sigma[0])
     reach = len(kernel) // 2  # more noise than nodes, so that none is nearer to a border
     rows, columns = lattice.nodes
     noise = rng.standard_normal((number, rows + 2 * reach, columns + 2 * reach), np.float32)
@@ -109,12 +110,3 @@ def _weakening(sigma: float) -> float:
     if sigma < _NODES_A_SIGMA - 1e-9:
         return 1.0
     return (2 + math.exp(-1 / (4 * sigma**2))) / 3
-
-
-def _gaussian(sigma: float) -> NDArray[np.float32]:
-    reach = int(_TRUNCATE * sigma + 0.5)
-    if reach == 0:
-        return np.ones(1, np.float32)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel /= kernel.sum()
-    return np.asarray(kernel, np.float32)

@@ -111,9 +111,7 @@ def transform_class(name: str) -> type[Transform]:
     Raises:
         OptionError: there is none of this name.
     """
-    _checks.one_of("transform", name, tuple(MODULES))
-    module = importlib.import_module(f"stallscan.augment.{MODULES[name]}")
-    found: type[Transform] = getattr(module, name)
+    found: type[Transform] = _class_of("transform", name, MODULES)
     return found
 
 
@@ -123,10 +121,13 @@ def batch_class(name: str) -> type[BatchAugmentation]:
     Raises:
         OptionError: there is none of this name.
     """
-    _checks.one_of("batch augmentation", name, tuple(BATCHES))
-    module = importlib.import_module(f"stallscan.augment.{BATCHES[name]}")
-    found: type[BatchAugmentation] = getattr(module, name)
+    found: type[BatchAugmentation] = _class_of("batch augmentation", name, BATCHES)
     return found
+
+
+def _class_of(what: str, name: str, modules: Mapping[str, str]) -> Any:
+    _checks.one_of(what, name, tuple(modules))
+    return getattr(importlib.import_module(f"stallscan.augment.{modules[name]}"), name)
 
 
 def from_dict(fields: Mapping[str, Any]) -> Augmentation:

@@ -154,7 +154,8 @@ def has_device_form(transform: Transform) -> bool:
     2 to 5), what counts the volume's grey levels first (gamma with ``stretch=True``, brightness
     with ``brightness_by_max=False``, HistogramNormalize, HistogramMatching, CLAHE), what changes
     the dtype (ToFloat, FromFloat, Normalize), fill values that uint8 does not have (which the CPU
-    path refuses), and transforms of values of one's own.
+    path refuses), blurs, sharpening and lossy files, Attenuation, what changes masks alone
+    (OutlineJitter), and transforms of values of one's own.
     """
     if not isinstance(transform, Spatial):
         return _device_values.can_apply(transform)
