@@ -19,7 +19,7 @@ from stallscan.augment.evaluation import (
     IMAGENET_STD,
     to_grey,
 )
-from stallscan.models.imagenet import MEAN, STD
+from stallscan.models.published import MEAN, STD
 from stallscan.roi import Volume
 from stallscan.types import Box
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_contracts_models import NAMES, SHALLOW_FIRST, WIDTHS, network, volumes
+from test_contracts_models import SHALLOW_TWINNED, TWINNED, WIDTHS, fitting, network, volumes
 from torch import Tensor
 
 from stallscan.models import Network, load_weights
@@ -47,25 +47,26 @@ def error(found: Tensor, expected: Tensor) -> float:
     ("mode", "padding"),
     [("center", "zeros"), ("average", "replicate")],
 )
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TWINNED)
 @torch.no_grad()
 def test_on_a_still_clip_it_is_the_2d_network(
     name: str, mode: str, padding: str, width: float
 ) -> None:
     deep, flat = twins(name, mode, depth_padding=padding, width=width)
-    image = volumes(1, 3, 35, 32).double()
-    features, expected = deep.forward_features(still(image, 29)), flat.forward_features(image)
+    depth, *plane = fitting(deep, 29, 35, 32)
+    image = volumes(1, 3, *plane).double()
+    features, expected = deep.forward_features(still(image, depth)), flat.forward_features(image)
     assert error(features, still(expected, features.shape[2])) < 1e-9
     logits, expected = deep.forward_head(features), flat.forward_head(expected)
     assert error(logits, expected) < 1e-9
     assert expected.std() > 1e-3
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TWINNED)
 @torch.no_grad()
 def test_centred_kernels_go_slice_by_slice_where_depth_keeps_its_extent(name: str) -> None:
     deep, flat = twins(name, stride=(1, 2, 2))
-    clip = volumes(1, 3, 4, 32, 35).double()
+    clip = volumes(1, 3, *fitting(deep, 4, 32, 35)).double()
     features = deep.forward_features(clip)
     frames = torch.stack([flat.forward_features(clip[:, :, z]) for z in range(4)], 2)
     assert features.shape == frames.shape
@@ -76,13 +77,13 @@ def test_centred_kernels_go_slice_by_slice_where_depth_keeps_its_extent(name: st
         assert error(features, frames) < 1e-9
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TWINNED)
 @torch.no_grad()
 def test_one_grey_channel_is_three(name: str) -> None:
     require_exact_for_grey(name, 1)
 
 
-@pytest.mark.parametrize("name", SHALLOW_FIRST)
+@pytest.mark.parametrize("name", SHALLOW_TWINNED)
 @torch.no_grad()
 def test_two_grey_channels_are_three(name: str) -> None:
     require_exact_for_grey(name, 2)
@@ -90,6 +91,7 @@ def test_two_grey_channels_are_three(name: str) -> None:
 
 def require_exact_for_grey(name: str, in_channels: int) -> None:
     deep, flat = twins(name, in_channels=in_channels)
-    grey = volumes(1, 1, 32, 33).double()
-    found = deep(still(grey.repeat(1, in_channels, 1, 1), 29))
+    depth, *plane = fitting(deep, 29, 32, 33)
+    grey = volumes(1, 1, *plane).double()
+    found = deep(still(grey.repeat(1, in_channels, 1, 1), depth))
     assert error(found, flat(grey.repeat(1, 3, 1, 1))) < 1e-9

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models import ModelCard, create_model, list_models, save_checkpoint
-from stallscan.models.imagenet import IMAGENET, Weights
 from stallscan.models.pretrained import initial_weights, weights_of
+from stallscan.models.published import IMAGENET, Weights
 
 TINY = {"rank": 2, "width": 0.0625, "num_classes": 5}
 PUBLISHED = json.loads((Path(__file__).parent / "reference" / "weights_urls.json").read_text())

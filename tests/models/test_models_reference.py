@@ -1,4 +1,5 @@
-"""The zoo's 2D twins against torchvision's and timm's networks, from files that those wrote.
+"""The zoo's 2D twins, and its networks of videos, against torchvision's and timm's networks, from
+files that those wrote.
 
 `reference/make.py` says how the files were made; nothing in them comes from our code.
 """
@@ -12,17 +13,20 @@ from typing import Any
 
 import pytest
 import torch
-from reference.weights import IMAGES_SHAPE, images, tensor
+from reference.weights import images, shape_of, tensor
 from torch import Tensor
 
 from stallscan.models import Network, create_model, list_models, load_weights
+from stallscan.models.registry import MODELS
 
 REFERENCE = Path(__file__).parent / "reference"
 QUICK = (  # of each family and layout
     *("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"),
     *("seresnet50", "seresnext50_32x4d", "senet154"),
     *("legacy_seresnet18", "legacy_seresnet101"),
-    *("densenet121", "mobilenetv2_100"),
+    *("densenet121", "mobilenetv2_100", "vgg11_bn"),
+    *("efficientnet_b0", "efficientnet_b5", "efficientnetv2_s", "convnext_tiny"),
+    *("inception_v3", "inception_resnet_v2", "r3d_18", "mc3_18", "r2plus1d_18"),
 )
 DENSENETS = ("densenet121", "densenet161", "densenet169", "densenet201")
 SAME = 1e-11
@@ -42,9 +46,10 @@ def outputs() -> dict[str, Any]:
 
 
 def twin(name: str) -> Network:
-    """The network for images, of 1000 classes, without values."""
+    """The network for images, if there is one, of 1000 classes, without values."""
+    rank = 2 if MODELS[name].family.has_twin else 3
     with torch.device("meta"):
-        return create_model(name, rank=2, num_classes=1000).eval()
+        return create_model(name, rank=rank, num_classes=1000).eval()
 
 
 def reference_weights(name: str) -> dict[str, Tensor]:
@@ -57,7 +62,7 @@ def difference(model: Network, name: str) -> float:
     """Largest difference from the reference's logits, as a share of its largest logit."""
     expected = outputs()["networks"][name]
     with torch.no_grad():
-        logits = model.eval().double()(torch.from_numpy(images()).double())
+        logits = model.eval().double()(torch.from_numpy(images(expected["images"])).double())
     away = logits[:, outputs()["classes"]] - torch.tensor(expected["logits"], dtype=torch.float64)
     return float(away.abs().max()) / expected["largest"]
 
@@ -87,8 +92,8 @@ def test_keys_shapes_and_counts_are_the_reference_s(name: str) -> None:
 
 
 def test_the_reference_s_logits_tell_images_and_classes_apart() -> None:
-    assert tuple(outputs()["images"]) == IMAGES_SHAPE
     for name, expected in outputs()["networks"].items():
+        assert tuple(expected["images"]) == shape_of(name)
         logits = torch.tensor(expected["logits"])
         assert logits.std() > 0.1 * expected["largest"], name
         assert (logits[0] - logits[1]).abs().max() > 1e-3 * expected["largest"], name

@@ -122,13 +122,13 @@ def enlarged(maps: Tensor, size: Sequence[int], model: Network) -> Float32:
 def _places(model: Network, axis: int, extent: int, n: int) -> NDArray[np.float64]:
     """Where along an axis of the input the voxels of a level are centred."""
     first, step = 0.0, 1
-    strides = [stride[axis] for stride in model.strides]
-    for n_reductions in range(len(strides) + 1):
-        if shrink(extent, model.windows[:n_reductions], strides[:n_reductions]) == n:
+    steps = model.steps(axis)
+    for n_steps in range(len(steps) + 1):
+        if shrink(extent, steps[:n_steps]) == n:
             return first + step * np.arange(n, dtype=np.float64)
-        if n_reductions < len(strides) and strides[n_reductions] > 1:
-            window = model.windows[n_reductions]
+        if n_steps < len(steps):
+            window, stride = steps[n_steps]
             first += step * ((window.kernel - 1) / 2 - window.padding)
-            step *= strides[n_reductions]
+            step *= stride
     # Not a level of this network: evenly.
     return (np.arange(n) + 0.5) * extent / n - 0.5

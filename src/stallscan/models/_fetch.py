@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from stallscan.errors import CheckpointError
-from stallscan.models.imagenet import Weights
+from stallscan.models.published import Weights
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stallscan.errors import OptionError
-from stallscan.models._layers import Axes, Layers, Window, shrink
+from stallscan.models._layers import Axes, Layers, Steps, Window, shrink
 from stallscan.models._stage import Blocks
 from stallscan.models.options import NetworkOptions
 
@@ -44,7 +44,8 @@ class Network(nn.Module):
 
     Attributes:
         windows: kernel and padding of its five reductions.
-        head_name: attribute that holds the head, under torchvision's (timm's) name.
+        head_name: where the head is, under torchvision's (timm's) name.
+        has_twin: whether there is such a network for images.
         stem_name: parameter of the first convolution, which is fitted to the input's channels.
         options: what it was built with.
         num_features: channels that reach the head.
@@ -55,6 +56,7 @@ class Network(nn.Module):
 
     windows: tuple[Window, ...]
     head_name: ClassVar[str]
+    has_twin: ClassVar[bool] = True
     stem_name: str = "conv1.weight"
     architecture: str
     num_features: int
@@ -84,8 +86,12 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(
             self.options.dropout_rate if self.options.head == "linear" else 0.0
         )
-        setattr(self, self.head_name, self._head(self.options))
+        self._set_head(self._head(self.options))
         self.set_checkpointing(self.options.checkpointing)
+
+    def _set_head(self, head: nn.Module) -> None:
+        parent, _, name = self.head_name.rpartition(".")
+        setattr(self.get_submodule(parent), name, head)
 
     def _head(self, options: NetworkOptions) -> nn.Module:
         """The layers after pooling."""
@@ -106,7 +112,7 @@ class Network(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d):
                 self.init_conv(module)
-            elif isinstance(module, _BatchNorm | nn.Linear):
+            elif isinstance(module, _BatchNorm | nn.LayerNorm | nn.Linear):
                 module.reset_parameters()
 
     def init_conv(self, module: nn.Conv2d | nn.Conv3d) -> None:
@@ -117,6 +123,12 @@ class Network(nn.Module):
 
     # --- Sizes ------------------------------------------------------------------------------
 
+    def steps(self, axis: int) -> Steps:
+        """What shrinks an axis: the reductions that have a stride there."""
+        strides = [stride[axis] for stride in self.strides]
+        steps = zip(self.windows, strides, strict=True)
+        return [(window, stride) for window, stride in steps if stride > 1]
+
     def feature_size(self, size: Sequence[int]) -> Axes:
         """Extents of the last feature volume for an input of extents ``size``.
 
@@ -124,7 +136,7 @@ class Network(nn.Module):
             OptionError: the input is too thin for the strides.
         """
         found = [
-            shrink(extent, self.windows, [stride[axis] for stride in self.strides])
+            shrink(extent, self.steps(axis))
             for axis, extent in enumerate(size[: self.options.rank])
         ]
         if len(size) != self.options.rank or min(found) < 1:
@@ -140,9 +152,8 @@ class Network(nn.Module):
         """Smallest extents that leave at least one voxel of features."""
         least = []
         for axis in range(self.options.rank):
-            strides = [stride[axis] for stride in self.strides]
-            extent = 1
-            while shrink(extent, self.windows, strides) < 1:
+            steps, extent = self.steps(axis), 1
+            while shrink(extent, steps) < 1:
                 extent += 1
             least.append(extent)
         return tuple(least)
@@ -170,8 +181,12 @@ class Network(nn.Module):
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Last feature volume → logits ``(n, num_classes)``, or the pooled features."""
-        x = torch.flatten(self.global_pool(x), 1)
+        x = self.pooled(x)
         return x if pre_logits else self.head(self.dropout(x))
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Last feature volume → ``(n, num_features)``."""
+        return torch.flatten(self.global_pool(x), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` float → logits ``(n, num_classes)``."""
@@ -182,8 +197,7 @@ class Network(nn.Module):
     @property
     def head(self) -> nn.Module:
         """The layers after pooling."""
-        module: nn.Module = getattr(self, self.head_name)
-        return module
+        return self.get_submodule(self.head_name)
 
     @staticmethod
     def upgrade_keys(keys: Iterable[str]) -> dict[str, str]:
@@ -208,7 +222,7 @@ class Network(nn.Module):
         device = next(self.parameters())
         new = self._head(self.options).to(device.device, device.dtype)
         self.dropout.p = self.options.dropout_rate if kind == "linear" else 0.0
-        setattr(self, self.head_name, new)
+        self._set_head(new)
 
     def set_checkpointing(self, enabled: bool) -> None:
         """Compute the blocks twice instead of keeping their activations, or stop doing so."""

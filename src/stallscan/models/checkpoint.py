@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models._network import Network
 from stallscan.models.card import ModelCard, read_card, write_card
-from stallscan.models.options import NetworkOptions, without_first_weights
-from stallscan.models.registry import create_model
+from stallscan.models.options import without_first_weights
+from stallscan.models.registry import check_options, create_model
 
 
 def save_checkpoint(model: Network, card: ModelCard, model_dir: Path) -> None:
@@ -26,8 +26,9 @@ def save_checkpoint(model: Network, card: ModelCard, model_dir: Path) -> None:
         CheckpointError: a weight is not finite as float16, or the card is another network's.
     """
     options = without_first_weights(card.options)
-    wrong = NetworkOptions(**options).differences(model.options)
-    if card.architecture != model.architecture or wrong:
+    if card.architecture != model.architecture or check_options(
+        card.architecture, options
+    ).differences(model.options):
         raise CheckpointError(
             f"{model_dir}: the card says {card.architecture} with {options}, the network is "
             f"{model.architecture} with {model.options}; give the card of this network"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from stallscan.models._layers import Axes, Layers, Window
+from stallscan.models._layers import Axes, Layers, Window, in_eights
 from stallscan.models._network import Network
 from stallscan.models._stage import Stage
 from stallscan.models.options import NetworkOptions
@@ -39,10 +39,12 @@ class InvertedResidual(nn.Module):
         super().__init__()
         wide = in_channels * expansion
         self.shortcut = in_channels == out_channels and set(stride) == {1}
-        layers = [conv_norm_relu(make, in_channels, wide, 1)] if expansion != 1 else []
+        layers = (
+            [make.conv_norm(in_channels, wide, 1, activation=nn.ReLU6)] if expansion != 1 else []
+        )
         self.conv = nn.Sequential(
             *layers,
-            conv_norm_relu(make, wide, wide, 3, stride, groups=wide),
+            make.conv_norm(wide, wide, 3, stride, groups=wide, activation=nn.ReLU6),
             make.conv(wide, out_channels, 1),
             make.batch_norm(out_channels),
         )
@@ -53,29 +55,12 @@ class InvertedResidual(nn.Module):
         return x + new if self.shortcut else new
 
 
-def conv_norm_relu(
-    make: Layers,
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    stride: int | Axes = 1,
-    *,
-    groups: int = 1,
-) -> nn.Sequential:
-    """Convolution, normalisation, ReLU up to 6."""
-    return nn.Sequential(
-        make.conv(in_channels, out_channels, kernel, stride, groups=groups),
-        make.batch_norm(out_channels),
-        nn.ReLU6(inplace=True),
-    )
-
-
 class MobileNetV2(Network):
     """A network of inverted residuals; ``width`` scales all but the last, 1280 channels wide, layer
     (which wider networks widen), in eights, as the authors do."""
 
     windows = (Window(3, 1),) * 5
-    head_name = "classifier"
+    head_name = "classifier.1"
     stem_name = "features.0.0.weight"
 
     def __init__(self, options: NetworkOptions) -> None:
@@ -84,7 +69,7 @@ class MobileNetV2(Network):
         channels = in_eights(32 * options.width)
         still = (1,) * options.rank
         blocks: list[nn.Module] = [
-            conv_norm_relu(make, options.in_channels, channels, 3, self.strides[0])
+            make.conv_norm(options.in_channels, channels, 3, self.strides[0], activation=nn.ReLU6)
         ]
         levels, n_reductions = [], 1
         for stage, (expansion, width, n_blocks) in enumerate(STAGES):
@@ -99,12 +84,9 @@ class MobileNetV2(Network):
                 channels = out_channels
         last = in_eights(LAST * max(1.0, options.width))
         levels.append((f"features.{len(blocks)}", last, n_reductions))
-        self.features = Stage(*blocks, conv_norm_relu(make, channels, last, 1))
+        self.features = Stage(*blocks, make.conv_norm(channels, last, 1, activation=nn.ReLU6))
+        self.classifier = nn.Sequential(nn.Identity())  # torchvision's begins with its dropout
         self.finish(levels)
-
-    def _head(self, options: NetworkOptions) -> nn.Module:
-        """Torchvision's head begins with its dropout; ours is the network's."""
-        return nn.Sequential(nn.Identity(), super()._head(options))
 
     @staticmethod
     def upgrade_keys(keys: Iterable[str]) -> dict[str, str]:
@@ -124,9 +106,3 @@ class MobileNetV2(Network):
         """``(n, c, [z,] y, x)`` → the last feature volume."""
         features: Tensor = self.features(x)
         return features
-
-
-def in_eights(channels: float) -> int:
-    """The nearest multiple of 8, at least 8, not more than a tenth below (the authors' rule)."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from stallscan.errors import CheckpointError
 from stallscan.models.card import read_card
-from stallscan.models.imagenet import IMAGENET, Weights, weights_of
+from stallscan.models.published import DATA_SETS, PUBLISHED, Weights, weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["IMAGENET", "Weights", "initial_weights", "weights_of"]
+__all__ = ["PUBLISHED", "Weights", "initial_weights", "weights_of"]
 
 
 def initial_weights(name: str, pretrained: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -20,9 +20,9 @@ def initial_weights(name: str, pretrained: str | Path) -> tuple[dict[str, Tensor
 
     Args:
         name: registry name.
-        pretrained: "imagenet" for the published 2D weights of `weights_of`; otherwise the path of a
-            ``.safetensors`` file, of a PyTorch file, from which only tensors are taken and nothing
-            is run, or of a checkpoint folder.
+        pretrained: "imagenet" or "kinetics" for the published weights of `weights_of`; otherwise
+            the path of a ``.safetensors`` file, of a PyTorch file, from which only tensors are
+            taken and nothing is run, or of a checkpoint folder.
 
     Returns:
         Weights by name, and their provenance for model.json: ``source``, ``file``, ``sha256``, and,
@@ -31,13 +31,13 @@ def initial_weights(name: str, pretrained: str | Path) -> tuple[dict[str, Tensor
 
     Raises:
         CheckpointError: they cannot be fetched or read.
-        OptionError: no ImageNet weights for this name.
+        OptionError: no published weights for this name.
     """
     # Late, so that the table can be listed without torch.
     from stallscan.models._fetch import fetch, sha256_of
     from stallscan.models._weights_file import read_weights
 
-    if pretrained == "imagenet":
+    if pretrained in DATA_SETS:
         weights = weights_of(name)
         path, revision = fetch(weights)
         origin = _published(weights) | ({"revision": revision} if revision else {})
@@ -45,7 +45,7 @@ def initial_weights(name: str, pretrained: str | Path) -> tuple[dict[str, Tensor
         path, origin = _local(Path(pretrained))
     tensors = read_weights(path)
     checksum = sha256_of(path)
-    known = IMAGENET.get(name)
+    known = PUBLISHED.get(name)
     if known is not None and _is_the_file(checksum, known):
         origin = _published(known)
     return tensors, {**origin, "file": path.name, "sha256": checksum}

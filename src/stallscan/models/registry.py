@@ -12,14 +12,21 @@ import torch
 
 from stallscan.errors import OptionError
 from stallscan.models._network import Network
+from stallscan.models.convnext import ConvNeXt
 from stallscan.models.densenet import DenseNet
+from stallscan.models.efficientnet import V2_L, V2_M, V2_S, EfficientNet
+from stallscan.models.inception_resnet_v2 import InceptionResNetV2
+from stallscan.models.inception_v3 import InceptionV3
 from stallscan.models.inflation import check_mode, load_weights
 from stallscan.models.legacy_senet import LegacyBasicBlock, LegacyBottleneck, LegacySENet
 from stallscan.models.memory import require_memory
 from stallscan.models.mobilenetv2 import MobileNetV2
 from stallscan.models.options import NetworkOptions
 from stallscan.models.pretrained import initial_weights
+from stallscan.models.published import DATA_SETS, weights_of
 from stallscan.models.resnet import BasicBlock, Bottleneck, ResNet
+from stallscan.models.vgg import VGG
+from stallscan.models.video_resnet import Kind, VideoResNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,12 @@ class Spec:
     Attributes:
         family: its class.
         arguments: what tells it from the family's others.
+        defaults: options of `create_model` that are not those of other networks.
     """
 
     family: type[Network]
     arguments: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
 
     def build(self, options: NetworkOptions) -> Network:
         """The layers; their weights are not drawn yet."""
@@ -50,6 +59,27 @@ def _resnet(block: type[BasicBlock] | type[Bottleneck], layers: Any, **options: 
 def _legacy(block: type[LegacyBasicBlock] | type[LegacyBottleneck], layers: Any) -> Spec:
     return Spec(LegacySENet, {"block": block, "layers": layers})
 
+
+def _efficientnet(wider: float, deeper: float, **options: Any) -> Spec:
+    return Spec(EfficientNet, {"wider": wider, "deeper": deeper, **options})
+
+
+def _efficientnetv2(stages: Any) -> Spec:
+    return Spec(EfficientNet, {"stages": stages, "last": 1280, "norm_eps": 1e-3})
+
+
+def _convnext(layers: Any, first: int) -> Spec:
+    channels = tuple(first * 2**stage for stage in range(4))
+    return Spec(ConvNeXt, {"layers": layers, "channels": channels})
+
+
+def _video(first: Kind, others: Kind, strides: Any) -> Spec:
+    kinds = (first, others, others, others)
+    return Spec(VideoResNet, {"kinds": kinds}, {"stride": [(1, 2, 2), 1, *strides]})
+
+
+_TENSORFLOW = {"norm_eps": 1e-3, "norm_momentum": 0.01}
+"""Batch normalisation of the EfficientNets whose weights came from there."""
 
 MODELS: dict[str, Spec] = {
     "resnet18": _resnet(BasicBlock, _18),
@@ -84,6 +114,30 @@ MODELS: dict[str, Spec] = {
     "densenet169": Spec(DenseNet, {"layers": (6, 12, 32, 32)}),
     "densenet201": Spec(DenseNet, {"layers": (6, 12, 48, 32)}),
     "mobilenetv2_100": Spec(MobileNetV2),
+    "vgg11_bn": Spec(VGG, {"layers": (1, 1, 2, 2, 2)}),
+    "vgg13_bn": Spec(VGG, {"layers": (2, 2, 2, 2, 2)}),
+    "vgg16_bn": Spec(VGG, {"layers": (2, 2, 3, 3, 3)}),
+    "vgg19_bn": Spec(VGG, {"layers": (2, 2, 4, 4, 4)}),
+    "efficientnet_b0": _efficientnet(1.0, 1.0),
+    "efficientnet_b1": _efficientnet(1.0, 1.1),
+    "efficientnet_b2": _efficientnet(1.1, 1.2),
+    "efficientnet_b3": _efficientnet(1.2, 1.4),
+    "efficientnet_b4": _efficientnet(1.4, 1.8),
+    "efficientnet_b5": _efficientnet(1.6, 2.2, **_TENSORFLOW),
+    "efficientnet_b6": _efficientnet(1.8, 2.6, **_TENSORFLOW),
+    "efficientnet_b7": _efficientnet(2.0, 3.1, **_TENSORFLOW),
+    "efficientnetv2_s": _efficientnetv2(V2_S),
+    "efficientnetv2_m": _efficientnetv2(V2_M),
+    "efficientnetv2_l": _efficientnetv2(V2_L),
+    "convnext_tiny": _convnext((3, 3, 9, 3), 96),
+    "convnext_small": _convnext((3, 3, 27, 3), 96),
+    "convnext_base": _convnext((3, 3, 27, 3), 128),
+    "convnext_large": _convnext((3, 3, 27, 3), 192),
+    "inception_v3": Spec(InceptionV3),
+    "inception_resnet_v2": Spec(InceptionResNetV2),
+    "r3d_18": _video("3d", "3d", (2, 2, 2)),
+    "mc3_18": _video("3d", "2d", ((1, 2, 2),) * 3),
+    "r2plus1d_18": _video("2+1d", "2+1d", (2, 2, 2)),
 }
 
 
@@ -95,7 +149,7 @@ def list_models() -> list[str]:
 def create_model(
     name: str,
     *,
-    pretrained: Literal["imagenet"] | str | Path | None = None,
+    pretrained: Literal["imagenet", "kinetics"] | str | Path | None = None,
     inflate: Literal["center", "average", "gaussian"] = "center",
     **options: Any,
 ) -> Network:
@@ -104,8 +158,9 @@ def create_model(
     Args:
         name: one of `list_models`.
         pretrained: first weights: None draws them from torch's generator; "imagenet" fetches the
-            published 2D ones; a path reads a file of 2D or 3D weights (safetensors, or a PyTorch
-            file without code in it) or a checkpoint folder.
+            published 2D ones, "kinetics" those of the networks of videos; a path reads a file of 2D
+            or 3D weights (safetensors, or a PyTorch file without code in it) or a checkpoint
+            folder.
         inflate: how a 2D kernel becomes a 3D one: all of it on the middle tap ("center"), spread
             evenly ("average") or as a bell ("gaussian") over the depth; see
             `stallscan.models.inflation`.
@@ -125,7 +180,7 @@ def create_model(
         >>> model(torch.zeros(1, 2, 48, 64, 64)).shape
         torch.Size([1, 1])
     """
-    network_options = check_options(name, inflate, options)
+    network_options = check_options(name, options, inflate=inflate)
     if pretrained is not None:
         _check_pretrained(name, pretrained, network_options)
     with torch.device("meta"):
@@ -151,16 +206,25 @@ def _check_pretrained(name: str, pretrained: object, options: NetworkOptions) ->
     """Refuse before anything is fetched."""
     if not isinstance(pretrained, str | Path) or pretrained == "":
         raise OptionError(
-            f"model {name!r}: pretrained is {pretrained!r}, allowed are None, 'imagenet' and paths"
+            f"model {name!r}: pretrained is {pretrained!r}, allowed are None, 'imagenet', "
+            "'kinetics' and paths"
         )
-    if pretrained == "imagenet" and options.width != 1:
+    if pretrained not in DATA_SETS:
+        return
+    published = weights_of(name)
+    if pretrained != published.word:
         raise OptionError(
-            f"model {name!r}: width is {options.width:g}, ImageNet's weights are of width 1; leave "
-            "out one of the two"
+            f"model {name!r}: pretrained is {pretrained!r}, its published weights were trained on "
+            f"{published.trained_on}; set pretrained={published.word!r}, or give a file"
+        )
+    if options.width != 1:
+        raise OptionError(
+            f"model {name!r}: width is {options.width:g}, {published.trained_on}'s weights are of "
+            "width 1; leave out one of the two"
         )
 
 
-def check_options(name: str, inflate: str, options: dict[str, Any]) -> NetworkOptions:
+def check_options(name: str, options: dict[str, Any], *, inflate: str = "center") -> NetworkOptions:
     """Check the names, and then the values, of what `create_model` is asked for.
 
     Raises:
@@ -179,8 +243,13 @@ def check_options(name: str, inflate: str, options: dict[str, Any]) -> NetworkOp
                 f"model {name!r} has no option {option!r}; {hint}choose from {', '.join(known)}, "
                 "pretrained, inflate"
             )
+    if options.get("rank") == 2 and not MODELS[name].family.has_twin:
+        raise OptionError(
+            f"rank is 2, but {name!r} is a network of videos that has no form for images; leave "
+            "rank out, or choose another network"
+        )
     try:
         check_mode(inflate)
-        return NetworkOptions(**options)
+        return NetworkOptions(**MODELS[name].defaults | options)
     except OptionError as error:
         raise OptionError(f"model {name!r}: {error}") from None

@@ -13,7 +13,7 @@ from stallscan.augment.evaluation import Preprocessing
 from stallscan.errors import OptionError
 from stallscan.models.box import IN_THE_BOX, find_model
 from stallscan.models.card import ModelCard, read_card
-from stallscan.models.options import NetworkOptions, without_first_weights
+from stallscan.models.options import without_first_weights
 from stallscan.models.registry import check_options
 from stallscan.training.recipe import Input, Model, Recipe
 
@@ -114,10 +114,13 @@ def _filled_in(recipe: Recipe, card: ModelCard) -> Recipe:
 
 def _check_network(recipe: Recipe, path: Path, card: ModelCard) -> None:
     arguments = network_options(recipe)
-    wanted = check_options(recipe.must_model.architecture, recipe.must_model.inflate, arguments)
+    wanted = check_options(
+        recipe.must_model.architecture, arguments, inflate=recipe.must_model.inflate
+    )
     found = without_first_weights(card.options)
-    differing = wanted.differences(NetworkOptions(**found))
-    if card.architecture != recipe.must_model.architecture or differing:
+    if card.architecture != recipe.must_model.architecture or wanted.differences(
+        check_options(card.architecture, found)
+    ):
         raise OptionError(
             f"--start {path}: is {card.architecture} with {found}, recipe {recipe.name} needs "
             f"{recipe.must_model.architecture} with {arguments}; give weights of the same "

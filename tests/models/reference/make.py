@@ -14,7 +14,9 @@ It writes two files beside itself, the same from the same versions (which stand 
   the weights and images of ``weights.py``: the weights are single precision, the computation is
   double, so that what differs from it is another network and not another rounding.
 
-torchvision is asked first, timm for what it lacks. Nothing is fetched: no published weights.
+torchvision is asked first, timm for what it lacks. Nothing is fetched: no published weights. VGG's
+classifier, which takes pictures of one size alone, is exchanged for one layer after global pooling;
+Inception-v3 is asked without its second head.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import timm
 import torch
 import torchvision
 from torch import nn
-from weights import IMAGES_SHAPE, images, tensor
+from weights import images, shape_of, tensor
 
 NAMES = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -39,8 +41,17 @@ NAMES = (
     *("legacy_seresnet18", "legacy_seresnet34", "legacy_seresnet101", "legacy_seresnet152"),
     *("densenet121", "densenet161", "densenet169", "densenet201"),
     "mobilenetv2_100",
+    *("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+    *(f"efficientnet_b{size}" for size in range(8)),
+    *("efficientnetv2_s", "efficientnetv2_m", "efficientnetv2_l"),
+    *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+    *("inception_v3", "inception_resnet_v2"),
+    *("r3d_18", "mc3_18", "r2plus1d_18"),
 )
-IN_TORCHVISION = {"mobilenetv2_100": "mobilenet_v2"}
+IN_TORCHVISION = {
+    "mobilenetv2_100": "mobilenet_v2",
+    **{f"efficientnetv2_{size}": f"efficientnet_v2_{size}" for size in "sml"},
+}
 """Networks that torchvision calls otherwise than timm."""
 
 CLASSES = range(0, 1000, 125)
@@ -55,7 +66,6 @@ def main() -> None:
     keys: dict[str, Any] = {"versions": versions, "networks": {}}
     outputs: dict[str, Any] = {
         "versions": versions,
-        "images": IMAGES_SHAPE,
         "classes": list(CLASSES),
         "networks": {},
     }
@@ -66,8 +76,9 @@ def main() -> None:
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "tensors": {key: list(value.shape) for key, value in network.state_dict().items()},
         }
-        logits = compute(network)
+        logits = compute(name, network)
         outputs["networks"][name] = {
+            "images": shape_of(name),
             "largest": rounded(logits.abs().max()),
             "logits": [[rounded(logit) for logit in image[list(CLASSES)]] for image in logits],
         }
@@ -81,18 +92,24 @@ def build(name: str) -> tuple[str, nn.Module]:
     in_torchvision = IN_TORCHVISION.get(name, name)
     with torch.device("meta"):
         if in_torchvision in torchvision.models.list_models():
-            network = torchvision.models.get_model(in_torchvision, weights=None, num_classes=1000)
+            options = {"aux_logits": False} if name == "inception_v3" else {}
+            network = torchvision.models.get_model(
+                in_torchvision, weights=None, num_classes=1000, **options
+            )
+            if name.startswith("vgg"):
+                network.avgpool = nn.AdaptiveAvgPool2d(1)
+                network.classifier = nn.Linear(512, 1000)
             return f"torchvision {in_torchvision}", network
         return f"timm {name}", timm.create_model(name, num_classes=1000)
 
 
-def compute(network: nn.Module) -> torch.Tensor:
+def compute(name: str, network: nn.Module) -> torch.Tensor:
     """Logits ``(images, classes)`` in double precision."""
     shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     weights = {key: torch.from_numpy(tensor(key, shape)) for key, shape in shapes.items()}
     network.load_state_dict(weights, assign=True)
     with torch.no_grad():
-        return network.eval().double()(torch.from_numpy(images()).double())
+        return network.eval().double()(torch.from_numpy(images(shape_of(name))).double())
 
 
 def rounded(value: torch.Tensor) -> float:

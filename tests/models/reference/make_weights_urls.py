@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 import torchvision
 from make import IN_TORCHVISION, NAMES
 
@@ -40,15 +41,34 @@ def in_torchvision(name: str) -> dict[str, Any]:
         return {}
     found = {}
     for weights in torchvision.models.get_model_weights(theirs):
-        normalisation = weights.transforms()
+        mean, std = normalisation(name, weights.transforms())
         found[weights.name] = {
             "source": "torchvision",
             "address": weights.url,
             "n_parameters": weights.meta["num_params"],
-            "mean": normalisation.mean,
-            "std": normalisation.std,
+            "mean": mean,
+            "std": std,
         }
     return found
+
+
+def normalisation(name: str, transforms: Any) -> tuple[list[float], list[float]]:
+    """What is done to RGB in [0, 1] before the first convolution: mean and standard deviation.
+
+    Inception-v3 itself normalises once more, which its pretrained weights switch on.
+    """
+    mean, std = torch.tensor(transforms.mean), torch.tensor(transforms.std)
+    if name == "inception_v3":
+        network = torchvision.models.inception_v3(
+            weights=None, transform_input=True, init_weights=False
+        )
+        black, white = ((shade - mean) / std for shade in (0.0, 1.0))
+        black, white = (
+            network._transform_input(shade.view(1, 3, 1, 1)).flatten() for shade in (black, white)
+        )
+        std = 1 / (white - black)
+        mean = -black * std
+    return [round(x, 6) for x in mean.tolist()], [round(x, 6) for x in std.tolist()]
 
 
 def in_timm(name: str) -> dict[str, Any]:

@@ -24,7 +24,11 @@ from numpy.typing import NDArray
 IMAGES_SHAPE = (2, 3, 75, 64)
 """Odd in y: it tells apart how poolings and strided convolutions treat the last row."""
 
-RESIDUAL = re.compile(r"layer[1-4]\.")
+LARGE_SHAPE = (2, 3, 91, 80)
+"""For the networks that need 75."""
+VIDEOS_SHAPE = (2, 3, 9, 37, 32)
+
+RESIDUAL = re.compile(r"layer[1-4]\.|features\.\d\.[1-9]\d*\.block\.|repeat|block8")
 """Stages that add to their input again and again."""
 
 
@@ -37,6 +41,13 @@ def uniform(key: str, shape: Sequence[int]) -> NDArray[np.float32]:
     values *= np.float32(2.0**-32)
     values -= np.float32(0.5)
     return values.reshape(shape)
+
+
+def shape_of(name: str) -> tuple[int, ...]:
+    """Shape of a network's input."""
+    if name in ("r3d_18", "mc3_18", "r2plus1d_18"):
+        return VIDEOS_SHAPE
+    return LARGE_SHAPE if name.startswith("inception") else IMAGES_SHAPE
 
 
 def images(shape: Sequence[int] = IMAGES_SHAPE) -> NDArray[np.float32]:

@@ -1,33 +1,39 @@
-"""Where each network's published ImageNet weights are: one table, read without torch.
+"""Where each network's published weights are: one table, read without torch.
 
 One rule for all: of what a permissive licence covers, the plainest training there is.
 That is torchvision's first version (``IMAGENET1K_V1``), which every network there has, and which
-all but resnext101_64x4d got by cropping and mirroring alone. The second versions classify ImageNet
-better, with label smoothing and mixup among their means, but label smoothing leaves features that
-serve other tasks less well (Kornblith et al. 2019, "Do Better ImageNet Models Transfer Better?").
-Networks that torchvision lacks come from timm: Gluon's training where there is one, RandAugment
-(``ra2``) for seresnet50, and for the ``legacy`` layout the only files there are.
+the older ones but resnext101_64x4d got by cropping and mirroring alone. The second versions
+classify ImageNet better, with label smoothing and mixup among their means, but label smoothing
+leaves features that serve other tasks less well (Kornblith et al. 2019, "Do Better ImageNet Models
+Transfer Better?"). EfficientNet, ConvNeXt and Inception are published with what their authors
+trained them by. Networks that torchvision lacks come from timm: Gluon's training where there is
+one, RandAugment (``ra2``) for seresnet50, for the ``legacy`` layout the only files there are, for
+inception_resnet_v2 TensorFlow's. The networks of videos have torchvision's of Kinetics-400.
 
 Licences are those that the publishers state for the weights or, torchvision, for the library that
-publishes them; the images of ImageNet have terms of their own.
+publishes them; the images of ImageNet and the videos of Kinetics have terms of their own.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from stallscan.errors import OptionError
 
 TORCHVISION = "https://download.pytorch.org/models/"
 TIMM_RELEASES = "https://github.com/rwightman/pytorch-image-models/releases/download/"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+DATA_SETS = {"imagenet": "ImageNet-1k", "kinetics": "Kinetics-400"}
+"""What published weights were trained on, by the word that asks for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Published 2D weights of a network.
+    """Published weights of a network.
 
     Attributes:
         name: registry name.
@@ -48,6 +54,11 @@ class Weights:
     trained_on: str = "ImageNet-1k"
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
+
+    @property
+    def word(self) -> str:
+        """What ``pretrained`` asks for."""
+        return next(word for word, name in DATA_SETS.items() if name == self.trained_on)
 
     @property
     def on_hub(self) -> bool:
@@ -84,19 +95,38 @@ class Weights:
         }
 
 
-def _torchvision(name: str, digits: str, theirs: str | None = None) -> Weights:
+def _torchvision(name: str, digits: str, theirs: str | None = None, **expects: Any) -> Weights:
     return Weights(
         name=name,
         source="torchvision",
         url_or_id=f"{TORCHVISION}{theirs or name}-{digits}.pth",
         tag="IMAGENET1K_V1",
         licence="BSD-3-Clause",
+        **expects,
     )
 
 
-def _hub(name: str, tag: str) -> Weights:
+def _kinetics(name: str, digits: str) -> Weights:
     return Weights(
-        name=name, source="timm", url_or_id=f"timm/{name}.{tag}", tag=tag, licence="Apache-2.0"
+        name=name,
+        source="torchvision",
+        url_or_id=f"{TORCHVISION}{name}-{digits}.pth",
+        tag="KINETICS400_V1",
+        licence="BSD-3-Clause",
+        trained_on="Kinetics-400",
+        mean=KINETICS_MEAN,
+        std=KINETICS_STD,
+    )
+
+
+def _hub(name: str, tag: str, **expects: Any) -> Weights:
+    return Weights(
+        name=name,
+        source="timm",
+        url_or_id=f"timm/{name}.{tag}",
+        tag=tag,
+        licence="Apache-2.0",
+        **expects,
     )
 
 
@@ -110,7 +140,7 @@ def _release(name: str, file: str) -> Weights:
     )
 
 
-IMAGENET: dict[str, Weights] = {
+PUBLISHED: dict[str, Weights] = {
     weights.name: weights
     for weights in (
         _torchvision("resnet18", "f37072fd"),
@@ -137,19 +167,43 @@ IMAGENET: dict[str, Weights] = {
         _torchvision("densenet169", "b2777c0a"),
         _torchvision("densenet201", "c1103571"),
         _torchvision("mobilenetv2_100", "b0353104", "mobilenet_v2"),
+        _torchvision("vgg11_bn", "6002323d"),
+        _torchvision("vgg13_bn", "abd245e5"),
+        _torchvision("vgg16_bn", "6c64b313"),
+        _torchvision("vgg19_bn", "c79401a0"),
+        _torchvision("efficientnet_b0", "7f5810bc", "efficientnet_b0_rwightman"),
+        _torchvision("efficientnet_b1", "bac287d4", "efficientnet_b1_rwightman"),
+        _torchvision("efficientnet_b2", "c35c1473", "efficientnet_b2_rwightman"),
+        _torchvision("efficientnet_b3", "b3899882", "efficientnet_b3_rwightman"),
+        _torchvision("efficientnet_b4", "23ab8bcd", "efficientnet_b4_rwightman"),
+        _torchvision("efficientnet_b5", "1a07897c", "efficientnet_b5_lukemelas"),
+        _torchvision("efficientnet_b6", "24a108a5", "efficientnet_b6_lukemelas"),
+        _torchvision("efficientnet_b7", "c5b4e57e", "efficientnet_b7_lukemelas"),
+        _torchvision("efficientnetv2_s", "dd5fe13b", "efficientnet_v2_s"),
+        _torchvision("efficientnetv2_m", "dc08266a", "efficientnet_v2_m"),
+        _torchvision("efficientnetv2_l", "59c71312", "efficientnet_v2_l", mean=HALF, std=HALF),
+        _torchvision("convnext_tiny", "983f1562"),
+        _torchvision("convnext_small", "0c510722"),
+        _torchvision("convnext_base", "6075fbad"),
+        _torchvision("convnext_large", "ea097f82"),
+        _torchvision("inception_v3", "0cc3c7bd", "inception_v3_google", mean=HALF, std=HALF),
+        _hub("inception_resnet_v2", "tf_in1k", mean=HALF, std=HALF),
+        _kinetics("r3d_18", "b3b3357e"),
+        _kinetics("mc3_18", "a90a0ba3"),
+        _kinetics("r2plus1d_18", "91a641e6"),
     )
 }
 
 
 def weights_of(name: str) -> Weights:
-    """The published ImageNet weights of a registry name.
+    """The published weights of a registry name.
 
     Raises:
         OptionError: there are none.
     """
-    if name not in IMAGENET:
+    if name not in PUBLISHED:
         raise OptionError(
-            f"{name!r} has no ImageNet weights; choose from {', '.join(IMAGENET)}, or give a file "
-            "with pretrained=PATH"
+            f"{name!r} has no published weights; choose from {', '.join(PUBLISHED)}, or give a "
+            "file with pretrained=PATH"
         )
-    return IMAGENET[name]
+    return PUBLISHED[name]
