@@ -151,12 +151,13 @@ def test_every_network_of_the_zoo_has_maps(name: str) -> None:
     model.head.requires_grad_(False)
     before = [(module, module.training) for module in model.modules()]
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    inputs = noise(3, 32, 32, 32)
+    size = tuple(map(max, (32, 32, 32), model.smallest_size()))
+    inputs = noise(3, *size)
     for word, make in MAPS.items():
         if word == "occlusion" and name != "resnet18":
             continue  # many passes, and nothing of the network but its answer
         heat = make(model, inputs)
-        assert heat.shape[:3] == (32, 32, 32) and np.isfinite(heat).all()
+        assert heat.shape[:3] == size and np.isfinite(heat).all()
         assert heat.min() >= 0 and heat.max() <= 1 + 1e-6
         assert hooks_of(model) == 0
         assert all(module.training is mode for module, mode in before)

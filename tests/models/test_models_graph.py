@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -13,7 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from stallscan.errors import OptionError
 from stallscan.models import create_model, list_models
+from stallscan.models._network import Network
+from stallscan.models.convnext import ConvNeXt
 from stallscan.models.graph import fold_batch_norm, to_onnx
+from stallscan.models.registry import MODELS
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -23,10 +25,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "anisotropic": {"stride": [(1, 2, 2), 2, 2, 2, 2]},
     "twin": {"rank": 2},
 }
-FAMILIES = ["resnet18", "seresnext50_32x4d", "legacy_seresnet18", "densenet121", "mobilenetv2_100"]
+FAMILIES = [
+    *("resnet18", "seresnext50_32x4d", "legacy_seresnet18", "densenet121", "mobilenetv2_100"),
+    *("vgg11_bn", "efficientnet_b0", "efficientnetv2_s", "convnext_tiny", "inception_v3"),
+    *("inception_resnet_v2", "mc3_18", "r2plus1d_18"),
+]
 QUICK = {
     "plain": FAMILIES,
-    "replicated": ["resnet18", "densenet121"],
+    "replicated": ["resnet18", "densenet121", "convnext_tiny"],
     "maximum": ["seresnext50_32x4d", "mobilenetv2_100"],
     "paper": ["legacy_seresnet18", "mobilenetv2_100"],
     "anisotropic": ["legacy_seresnet18", "densenet121"],
@@ -37,6 +43,7 @@ PAIRS = [
     pytest.param(name, options, marks=() if name in QUICK[options] else pytest.mark.full)
     for options in OPTIONS
     for name in FAMILIES
+    if options != "twin" or MODELS[name].family.has_twin
 ]
 
 
@@ -51,6 +58,12 @@ def network(name: str, **options: Any) -> Any:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.2, 0.2)
     return model.eval()
+
+
+def fitting(model: Network, *size: int) -> tuple[int, ...]:
+    """Extents, larger where the network needs more, without z for a twin."""
+    least = model.smallest_size()
+    return tuple(map(max, size[3 - len(least) :], least))
 
 
 def norms(model: nn.Module) -> int:
@@ -80,8 +93,13 @@ def test_norms_that_follow_a_convolution_fold(name: str, before: int, after: int
 def test_the_folded_network_computes_the_same(name: str, options: str) -> None:
     model = network(name, **OPTIONS[options]).double()
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    shape = (2, 2, 33, 40, 37) if model.options.rank == 3 else (2, 2, 40, 37)
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = torch.randn(
+        2,
+        2,
+        *fitting(model, 33, 40, 37),
+        generator=torch.Generator().manual_seed(1),
+        dtype=torch.float64,
+    )
     with torch.no_grad():
         torch.testing.assert_close(fold_batch_norm(model)(x), model(x), rtol=1e-9, atol=1e-9)
     assert all(torch.equal(tensor, state[key]) for key, tensor in model.state_dict().items())
@@ -102,7 +120,7 @@ def test_one_onnx_model_takes_any_number_and_size(name: str, options: str) -> No
     model = network(name, **OPTIONS[options])
     session = onnxruntime.InferenceSession(to_onnx(model), providers=["CPUExecutionProvider"])
     for n, size in ((1, (33, 33, 33)), (3, (34, 65, 40)), (2, (47, 38, 51))):
-        x = torch.randn(n, 2, *size[3 - model.options.rank :])
+        x = torch.randn(n, 2, *fitting(model, *size))
         found = torch.from_numpy(session.run(["logits"], {"input": x.numpy()})[0])
         with torch.no_grad():
             torch.testing.assert_close(found, model(x), rtol=1e-4, atol=1e-5)
@@ -123,11 +141,12 @@ def test_more_weights_than_an_onnx_file_holds() -> None:
         to_onnx(huge)
 
 
-def test_every_architecture_folds() -> None:
+@pytest.mark.parametrize("names", [FAMILIES, pytest.param(list_models(), marks=pytest.mark.full)])
+def test_every_architecture_folds(names: list[str]) -> None:
     """Tracing goes through the forward of each; shapes alone."""
-    for name in list_models():
+    for name in names:
         with torch.device("meta"):
             model = create_model(name, width=0.25)
         before = norms(model)
-        assert norms(fold_batch_norm(model)) < before, name
-    assert np.isfinite(before)
+        after = norms(fold_batch_norm(model))
+        assert after < before or isinstance(model, ConvNeXt), name

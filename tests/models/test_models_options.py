@@ -10,7 +10,8 @@ from torch import nn
 
 from stallscan.errors import OptionError
 from stallscan.models import NetworkOptions, create_model, list_models
-from stallscan.models.mobilenetv2 import in_eights
+from stallscan.models._layers import Layers, in_eights
+from stallscan.models.convnext import PatchConv3d, patches
 from stallscan.models.resnet import squeezed
 
 
@@ -113,20 +114,45 @@ def test_the_narrowest_network_still_computes(name: str) -> None:
 def test_replicated_slices_leave_the_frame_alone(name: str) -> None:
     """Along z the border repeats, in the plane it is zero: against PyTorch's own padding."""
     model = create_model(name, in_channels=1, width=0.125, depth_padding="replicate")
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
+    deep = [m for m in model.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
+    layers = [layer for layer in deep if not isinstance(layer, PatchConv3d)]  # which do not overlap
     assert layers
     for layer in (layers[0], layers[-1]):
         x = torch.randn(2, layer.in_channels, 4, 5, 6)
-        pad = layer.kernel_size[0] // 2
-        stacked = torch.cat([x[:, :, :1]] * pad + [x] + [x[:, :, -1:]] * pad, 2)
-        expected = torch.conv3d(
-            nn.functional.pad(stacked, (pad, pad, pad, pad)),
-            layer.weight,
-            layer.bias,
-            layer.stride,
-            groups=layer.groups,
+        _, y, x_ = layer.padding
+        torch.testing.assert_close(
+            layer(x), padded_conv(layer, x, layer.kernel_size[0] // 2, (x_, x_, y, y))
         )
-        torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("stride", "before", "plane"),
+    [((2, 2, 2), 1, (1, 1, 1, 1)), ((2, 1, 3), 1, (0, 1, 1, 2)), ((1, 4, 4), 0, (0, 0, 0, 0))],
+)
+def test_patches_that_overlap_are_padded(
+    stride: tuple[int, int, int], before: int, plane: tuple[int, int, int, int]
+) -> None:
+    """As many windows as strides fit in; one slice deep where z has none."""
+    layer = patches(Layers(3, "replicate"), 2, 5, 4, stride)
+    assert layer.kernel_size == (1 if stride[0] == 1 else 4, 4, 4)
+    x = torch.randn(2, 2, 8, 12, 12)
+    found = layer(x)
+    assert found.shape[2:] == tuple(n // step for n, step in zip(x.shape[2:], stride, strict=True))
+    torch.testing.assert_close(found, padded_conv(layer, x, before, plane))
+
+
+def padded_conv(
+    layer: nn.Module, x: torch.Tensor, depth: int, plane: tuple[int, ...]
+) -> torch.Tensor:
+    """Slices repeated at both ends, zeros around the plane (x, then y), and no other padding."""
+    stacked = torch.cat([x[:, :, :1]] * depth + [x] + [x[:, :, -1:]] * depth, 2)
+    return torch.conv3d(
+        nn.functional.pad(stacked, plane),
+        layer.weight,
+        layer.bias,
+        layer.stride,
+        groups=layer.groups,
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,9 +244,16 @@ def test_unknown_names(name: str) -> None:
         ({"dropout": "0.5"}, "dropout is '0.5'"),
         ({"checkpointing": "no"}, "checkpointing is 'no', allowed are False and True"),
         ({"checkpointing": 1}, "checkpointing is 1"),
-        ({"pretrained": ""}, "pretrained is '', allowed are None, 'imagenet' and paths"),
+        (
+            {"pretrained": ""},
+            "pretrained is '', allowed are None, 'imagenet', 'kinetics' and paths",
+        ),
         ({"pretrained": True}, "pretrained is True"),
-        ({"pretrained": "imagenet", "width": 0.5}, "width is 0.5, ImageNet's weights are of width"),
+        (
+            {"pretrained": "imagenet", "width": 0.5},
+            "width is 0.5, ImageNet-1k's weights are of width",
+        ),
+        ({"pretrained": "kinetics"}, "its published weights were trained on ImageNet-1k; set"),
         ({"inflate": "sideways", "pretrained": "imagenet"}, "inflate is 'sideways'"),
         ({"inflate": "sideways"}, "inflate is 'sideways', allowed are 'center'"),
     ],

@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models import ModelCard, create_model, list_models, save_checkpoint
 from stallscan.models.pretrained import initial_weights, weights_of
-from stallscan.models.published import IMAGENET, Weights
+from stallscan.models.published import PUBLISHED, Weights
+from stallscan.models.registry import MODELS
 
 TINY = {"rank": 2, "width": 0.0625, "num_classes": 5}
-PUBLISHED = json.loads((Path(__file__).parent / "reference" / "weights_urls.json").read_text())
+PUBLISHERS = json.loads((Path(__file__).parent / "reference" / "weights_urls.json").read_text())
 LICENCES = {"BSD-3-Clause", "Apache-2.0"}
 ON_HUB, BY_URL = "seresnet50", "resnet18"
 
@@ -62,14 +63,14 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
 
 
 def test_every_network_has_weights() -> None:
-    assert list(IMAGENET) == list_models()
-    assert {weights.name for weights in IMAGENET.values()} == set(IMAGENET)
+    assert list(PUBLISHED) == list_models()
+    assert {weights.name for weights in PUBLISHED.values()} == set(PUBLISHED)
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_the_table_is_the_publishers(name: str) -> None:
     """As torchvision and timm themselves say; `make_weights_urls.py` tells how they were asked."""
-    weights, trainings = weights_of(name), PUBLISHED["networks"][name]
+    weights, trainings = weights_of(name), PUBLISHERS["networks"][name]
     theirs = trainings[weights.tag]
     assert weights.source == theirs["source"]
     assert weights.url_or_id == theirs["address"]
@@ -79,10 +80,19 @@ def test_the_table_is_the_publishers(name: str) -> None:
     if weights.source == "timm":
         assert weights.licence.lower() == theirs["licence"]
     else:
-        assert weights.tag == "IMAGENET1K_V1"
+        has_twin = MODELS[name].family.has_twin
+        assert weights.tag == ("IMAGENET1K_V1" if has_twin else "KINETICS400_V1")
         with torch.device("meta"):
-            model = create_model(name, rank=2, num_classes=1000)
-        assert sum(p.numel() for p in model.parameters()) == theirs["n_parameters"]
+            model = create_model(
+                name, rank=2 if has_twin else 3, num_classes=1000 if has_twin else 400
+            )
+        n_parameters = sum(p.numel() for p in model.parameters())
+        n_others = 0
+        if name.startswith("vgg"):  # three layers in place of one
+            n_others = 25088 * 4096 + 4096 * 4096 + 4096 * 1000 + 2 * 4096 - 512 * 1000
+        elif name == "inception_v3":  # the second head, with its convolutions and norms
+            n_others = 768 * 128 + 128 * 768 * 25 + 768 * 1000 + 1000 + 2 * (128 + 768)
+        assert n_parameters + n_others == theirs["n_parameters"]
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -141,7 +151,7 @@ def file_by_url(
     file = f"resnet18-{sha256(data)[:8]}.pth"
     server.files[f"/models/{file}"] = data
     weights = dataclasses.replace(weights_of(BY_URL), url_or_id=f"{server.url}/models/{file}")
-    monkeypatch.setitem(IMAGENET, BY_URL, weights)
+    monkeypatch.setitem(PUBLISHED, BY_URL, weights)
     return weights
 
 
@@ -271,7 +281,7 @@ def closed_port() -> str:
 
 def test_offline(file_by_url: Weights, url_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"{closed_port()}/{file_by_url.file}"
-    monkeypatch.setitem(IMAGENET, BY_URL, dataclasses.replace(file_by_url, url_or_id=url))
+    monkeypatch.setitem(PUBLISHED, BY_URL, dataclasses.replace(file_by_url, url_or_id=url))
     message = refused(
         "imagenet", url, "cannot be fetched", "refused", "pretrained=PATH", f"into {url_cache}"
     )

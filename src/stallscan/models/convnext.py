@@ -24,12 +24,48 @@ LAYER_SCALE = 1e-6
 NORM_EPS = 1e-6
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels at each place."""
+class Permute(nn.Module):
+    """Axes in another order.
+
+    Args:
+        axes: where each one comes from.
+    """
+
+    def __init__(self, axes: Axes) -> None:
+        super().__init__()
+        self.axes = axes
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(n, c, …)`` → the same shape."""
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        """As many axes as there are numbers."""
+        return x.permute(self.axes)
+
+
+def channels_last(rank: int) -> Permute:
+    """``(n, c, [z,] y, x)`` → ``(n, [z,] y, x, c)``."""
+    return Permute((0, *range(2, rank + 2), 1))
+
+
+def channels_first(rank: int) -> Permute:
+    """``(n, [z,] y, x, c)`` → ``(n, c, [z,] y, x)``."""
+    return Permute((0, rank + 1, *range(1, rank + 1)))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels at each place.
+
+    Args:
+        make: layers of the network's rank.
+        channels: of the input.
+    """
+
+    def __init__(self, make: Layers, channels: int) -> None:
+        super().__init__(channels, eps=NORM_EPS)
+        self.last, self.first = channels_last(make.rank), channels_first(make.rank)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(n, c, [z,] y, x)`` → the same shape."""
+        normed: Tensor = self.first(super().forward(self.last(x)))
+        return normed
 
 
 class _Patches:
@@ -110,30 +146,21 @@ class Block(nn.Module):
         super().__init__()
         self.block = nn.Sequential(
             make.conv(channels, channels, 7, groups=channels, bias=True),
-            _ChannelsLast(),
+            channels_last(make.rank),
             nn.LayerNorm(channels, eps=NORM_EPS),
             nn.Linear(channels, EXPANSION * channels),
             nn.GELU(),
             nn.Linear(EXPANSION * channels, channels),
-            _ChannelsFirst(),
+            channels_first(make.rank),
         )
         self.layer_scale = nn.Parameter(torch.empty(channels, 1, 1))
+        self.rank = make.rank
 
     def forward(self, x: Tensor) -> Tensor:
         """``(n, c, [z,] y, x)`` → the same shape."""
-        scale = self.layer_scale.view(-1, *(1,) * (x.ndim - 2))
+        scale = self.layer_scale.view(-1, *(1,) * self.rank)
         new: Tensor = scale * self.block(x)
         return x + new
-
-
-class _ChannelsLast(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x.movedim(1, -1)
-
-
-class _ChannelsFirst(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x.movedim(-1, 1)
 
 
 class ConvNeXt(Network):
@@ -164,10 +191,10 @@ class ConvNeXt(Network):
             n_out = options.scaled(width)
             if stage == 0:
                 cut = patches(make, n_in, n_out, 4, self._strides[0])
-                rows.append(nn.Sequential(cut, ChannelNorm(n_out, eps=NORM_EPS)))
+                rows.append(nn.Sequential(cut, ChannelNorm(make, n_out)))
             else:
                 cut = patches(make, n_in, n_out, 2, self._strides[stage])
-                rows.append(nn.Sequential(ChannelNorm(n_in, eps=NORM_EPS), cut))
+                rows.append(nn.Sequential(ChannelNorm(make, n_in), cut))
             rows.append(Stage(*(Block(make, n_out) for _ in range(n_blocks))))
             levels.append((f"features.{len(rows) - 1}", n_out, stage + 2))
             n_in = n_out
