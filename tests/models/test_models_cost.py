@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +10,8 @@ from torch import nn
 
 from stallscan.errors import OptionError
 from stallscan.models import create_model, list_models
-from stallscan.models.cost import PUBLISHED, compute_figures, cost, markdown_table
+from stallscan.models.cost import PUBLISHED, compute_figures, cost
 from stallscan.models.figures import FIGURES_SIZE, read_figures
-
-PAGE = Path(__file__).parents[2] / "docs/models.md"
 
 
 def test_the_table_has_the_registry_in_its_order() -> None:
@@ -31,12 +28,6 @@ def test_the_table_has_what_is_counted(name: str) -> None:
 def test_the_published_figures(name: str) -> None:
     assert FIGURES_SIZE == (96, 128, 128)
     assert read_figures()[name].gmacs == pytest.approx(PUBLISHED[name], abs=0.05)
-
-
-def test_the_page_has_the_table() -> None:
-    table = markdown_table()
-    assert table in PAGE.read_text(encoding="utf-8"), "run: … -m stallscan.models.cost --table"
-    assert table.count("\n") == 2 + len(list_models())
 
 
 def test_the_winners_network_has_the_papers_number_of_values() -> None:

@@ -84,7 +84,7 @@ def _description(name: str, size: Size, in_channels: int, batch_size: int) -> st
         "cost": f"{found.macs / 1e9:.1f} GMACs for a volume of {volume}",
         "memory": f"{_gib(inference)} for one volume, {_gib(training)} for training with Adam on "
         f"batches of {batch_size}; float32, without what the convolutions take besides",
-        "smallest input": f"{_times(model.smallest_size())}, at stride 2 everywhere",
+        "smallest input": f"{_times(model.smallest_size())}, with the strides below",
     }
     lines = [f"{name}: {text_of(type(model)).splitlines()[0]}", ""]
     for fact, value in facts.items():
@@ -104,7 +104,7 @@ def _features(model: Network) -> list[str]:
 
 
 def _weights(name: str) -> list[str]:
-    """Where ImageNet's weights come from, and what they expect."""
+    """Where its published weights come from, and what they expect."""
     from stallscan.models.pretrained import weights_of
 
     weights = weights_of(name)
@@ -114,7 +114,7 @@ def _weights(name: str) -> list[str]:
         "licence": weights.licence,
         "preprocessing": f"RGB in [0, 1], minus {weights.mean}, divided by {weights.std}",
     }
-    lines = ["Weights (pretrained='imagenet')"]
+    lines = [f"Weights (pretrained={weights.word!r})"]
     for fact, value in facts.items():
         lines += _columns(f"  {fact:<{_NAMES}}", value)
     return lines
@@ -123,7 +123,7 @@ def _weights(name: str) -> list[str]:
 def _options(name: str) -> list[str]:
     """Each option's default and meaning."""
     from stallscan.models.options import NetworkOptions
-    from stallscan.models.registry import create_model
+    from stallscan.models.registry import MODELS, create_model
 
     arguments = text_of(create_model).replace("\nArgs:\n", "\nAttributes:\n")
     meanings = attributes_of(arguments) | attributes_of(text_of(NetworkOptions))
@@ -132,10 +132,14 @@ def _options(name: str) -> list[str]:
         for function in (create_model, NetworkOptions)
         for parameter in inspect.signature(function).parameters.values()
         if parameter.default is not parameter.empty
-    }
+    } | MODELS[name].defaults
     lines = [f"Options of create_model({name!r}, …)"]
     for option, default in defaults.items():
-        beginning = f"  {option:<{_NAMES}}{default!r:<{_DEFAULTS}}"
+        said = str(default).replace(" ", "") if option == "stride" else repr(default)
+        beginning = f"  {option:<{_NAMES}}{said:<{_DEFAULTS}}"
+        if len(said) > _DEFAULTS:  # the meaning begins under those of the others
+            lines.append(beginning)
+            beginning = " " * (2 + _NAMES + _DEFAULTS)
         lines += _columns(beginning, meanings[option])
     return lines
 

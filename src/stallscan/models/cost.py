@@ -1,12 +1,10 @@
 """What a network costs: parameters, and multiplications for one input.
 
-``python -m stallscan.models.cost`` writes the registry's figures anew, and with ``--table`` says
-them as the table of docs/models.md.
+``python -m stallscan.models.cost`` writes the registry's figures anew.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stallscan.models._meta import meta_copy
 from stallscan.models._network import Network
-from stallscan.models.figures import FIGURES_SIZE, Figures, read_figures, write_figures
+from stallscan.models.figures import FIGURES_SIZE, Figures, write_figures
 from stallscan.models.footprint import require_batch
-from stallscan.models.pretrained import weights_of
 from stallscan.models.registry import create_model, list_models
 
 PUBLISHED = {
@@ -98,27 +95,5 @@ def compute_figures(name: str) -> Figures:
     return Figures(name, found.n_parameters, round(found.macs / 1e9, 3))
 
 
-def markdown_table() -> str:
-    """The figures beside the published ones, and the weights."""
-    lines = [
-        "| model | parameters | GMACs | published GMACs | difference | weights | licence |",
-        "|---|--:|--:|--:|--:|---|---|",
-    ]
-    for row in read_figures().values():
-        published, difference = "", ""
-        if row.name in PUBLISHED:
-            published = f"{PUBLISHED[row.name]:.1f}"
-            difference = f"{abs(round(row.gmacs, 1) - PUBLISHED[row.name]):.1f}"
-        weights = weights_of(row.name)
-        lines.append(
-            f"| {row.name} | {row.n_parameters:,} | {row.gmacs:.1f} | {published} | {difference} "
-            f"| {weights.source} {weights.tag} | {weights.licence} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--table"]:
-        sys.stdout.write(markdown_table())
-    else:
-        write_figures([compute_figures(name) for name in list_models()])
+    write_figures([compute_figures(name) for name in list_models()])

@@ -121,7 +121,7 @@ class Block(nn.Module):
 
 
 class EfficientNet(Network):
-    """A network of expanded depthwise convolutions, the second version with full ones at first.
+    """A network of wide depthwise convolutions, and of full ones at first in version 2.
 
     Args:
         options: rank, channels, strides, head.

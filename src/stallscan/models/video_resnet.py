@@ -85,7 +85,7 @@ class Block(nn.Module):
 
 
 class VideoResNet(Network):
-    """A residual network of 18 layers.
+    """A residual network of videos, of 18 layers.
 
     Args:
         options: channels, strides, head.
