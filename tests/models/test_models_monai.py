@@ -10,6 +10,8 @@ the two differ:
   voxel where the authors' hangs over the end instead; these are compared with MONAI's pooling put
   in that one place. Our ``seresnet50`` has its stride in another convolution and no counterpart.
 * MONAI's squeezes are matrices where ours are convolutions with a kernel of 1.
+* MONAI's EfficientNet pads as TensorFlow does, for one size of the input, which is given when it is
+  built. At 33 every reduction meets an odd extent, and both pad alike.
 """
 
 import re
@@ -55,6 +57,20 @@ def senet(name: str) -> nn.Module:
     return getattr(nets, name)(spatial_dims=3, in_channels=3, num_classes=N_CLASSES)
 
 
+def efficientnet() -> nn.Module:
+    from monai.networks.nets import efficientnet
+
+    blocks = [
+        *("r1_k3_s11_e1_i32_o16_se0.25", "r2_k3_s22_e6_i16_o24_se0.25"),
+        *("r2_k5_s22_e6_i24_o40_se0.25", "r3_k3_s22_e6_i40_o80_se0.25"),
+        *("r3_k5_s11_e6_i80_o112_se0.25", "r4_k5_s22_e6_i112_o192_se0.25"),
+        "r1_k3_s11_e6_i192_o320_se0.25",
+    ]  # repeats, kernel, stride, expansion, channels in and out, squeeze: the article's table 1
+    return efficientnet.EfficientNet(
+        blocks, spatial_dims=3, num_classes=N_CLASSES, image_size=33, norm=("batch", {"eps": 1e-5})
+    )
+
+
 Rule = tuple[tuple[str, str], ...]
 """Patterns in MONAI's names, and what stands for them in ours; the first that fits is taken."""
 
@@ -90,6 +106,32 @@ SENET154: Rule = (
     (r"^layer0\.conv3\.", "conv1.6."),
     (r"^layer0\.bn3\.", "bn1."),
 )
+EFFICIENTNET_STAGES = (1, 2, 2, 3, 3, 4, 1)
+"""Blocks, which MONAI counts through."""
+
+
+def efficientnet_rule() -> Rule:
+    """The first stage's blocks have no convolution that widens them."""
+    rules = [
+        *((r"^_conv_stem\.", "features.0.0."), (r"^_bn0\.", "features.0.1.")),
+        *((r"^_conv_head\.", "features.8.0."), (r"^_bn1\.", "features.8.1.")),
+        (r"^_fc\.", "classifier.1."),
+    ]
+    count = 0
+    for stage, n_blocks in enumerate(EFFICIENTNET_STAGES):
+        first = int(stage > 0)
+        layers = {
+            **{"_expand_conv": "0.0", "_bn0": "0.1"},
+            **{"_depthwise_conv": f"{first}.0", "_bn1": f"{first}.1"},
+            **{"_se_reduce": f"{first + 1}.fc1", "_se_expand": f"{first + 1}.fc2"},
+            **{"_project_conv": f"{first + 2}.0", "_bn2": f"{first + 2}.1"},
+        }
+        for number in range(n_blocks):
+            block = rf"^_blocks\.{stage}\.{count}\."
+            ours = f"features.{stage + 1}.{number}.block."
+            rules += [(rf"{block}{layer}\.", f"{ours}{name}.") for layer, name in layers.items()]
+            count += 1
+    return tuple(rules)
 
 
 def our_name(key: str, rule: Rule) -> str:
@@ -189,3 +231,10 @@ def test_se_networks_but_for_their_pooling(name: str, theirs: str, rule: Rule) -
     assert networks.difference() > 100 * SAME
     networks.ours.maxpool = networks.theirs.get_submodule("layer0.pool")
     assert networks.difference() < SAME
+
+
+def test_efficientnet_where_both_pad_alike() -> None:
+    networks = pair("efficientnet_b0", efficientnet, efficientnet_rule())
+    assert networks.difference((33, 33, 33)) < SAME
+    networks.ours.features[2][0].block[1][0].padding = (0, 0, 0)  # of one convolution
+    assert networks.difference((33, 33, 33)) > 100 * SAME
