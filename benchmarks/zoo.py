@@ -11,7 +11,7 @@ layout and in channels_last_3d as the predictor has it (2: twice the time of our
 MiB is the largest resident memory since building began, over what the process held before it:
 weights, activations, the code that computing loads, and what the allocator keeps of the freed, so
 that some tens of MiB are chance. GMACs and parameters are counted on each contender's own layers.
-Written to results/zoo-cpu.csv.
+Written to results/zoo-cpu.csv, where rows of other networks stay.
 
 `--what training` (the default with `--device cuda`) measures a training step in bfloat16 autocast:
 volumes_per_s, and share_of_peak, the floating-point operations of forward and backward pass in a
@@ -173,6 +173,14 @@ def table(
     return rows
 
 
+def read(path: Path) -> list[Row]:
+    """What was measured before; nothing where there is no table."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def write(path: Path, rows: list[Row]) -> None:
     """The table, after every network: a killed run loses little."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -241,7 +249,7 @@ def main() -> None:
         f"{'steps in bfloat16' if options.what == 'training' else 'forwards in float32'}"
         + (f"; bfloat16 peak {peak_tflops:g} TFLOP/s" if peak_tflops else "")
     )
-    rows: list[Row] = []
+    rows = [row for row in read(out) if row["network"] not in options.networks]
     for network in options.networks:
         with ExitStack() as stack:
             found = start(stack, network, options)

@@ -20,6 +20,9 @@ NETWORKS = {
         conv1_t_stride=2,
         bias_downsample=False,
     ),
+    "efficientnet_b0": partial(
+        nets.EfficientNetBN, "efficientnet-b0", spatial_dims=3, in_channels=3, num_classes=1
+    ),
 }
 
 

@@ -56,7 +56,7 @@ def ablate(
 
     Args:
         data: "phantom", a data set with train/ and test/, or a ROI store.
-        table: Of the paper; or transfer, ours.
+        table: Of the paper; or transfer, backbones, ours.
         ensemble: Folder of `train --recipe ensemble-18`: members alone, all, all but one.
         out: Folder of all runs and of the table.
         scale: The paper's networks and budgets, or small ones for two cores.
