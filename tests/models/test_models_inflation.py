@@ -151,6 +151,26 @@ def test_another_head_is_left_alone(options: dict[str, Any]) -> None:
     assert all(key.startswith("fc.") for key in report.missing)
 
 
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("vgg11_bn", [f"classifier.{n}.{kind}" for n in (0, 3, 6) for kind in ("weight", "bias")]),
+        ("inception_v3", ["AuxLogits.conv0.conv.weight", "AuxLogits.fc.weight"]),
+    ],
+)
+def test_heads_that_this_network_has_not_are_skipped(name: str, others: list[str]) -> None:
+    """VGG's three layers for pictures of one size; the second head that Inception-v3 had."""
+    flat = create_model(name, rank=2, width=0.125)
+    mine = [key for key in flat.state_dict() if flat.is_head(key)]
+    weights = {k: v for k, v in flat.state_dict().items() if k not in mine}
+    deep = create_model(name, width=0.125)
+    report = load_weights(deep, weights | {key: torch.zeros(4, 4) for key in others})
+    assert report.skipped == tuple(others)
+    assert report.missing == tuple(mine)
+    assert set(report.loaded) | set(report.inflated) == set(weights)
+    assert not report.unexpected
+
+
 def test_weights_of_the_same_rank_are_copied() -> None:
     source, target = narrow(num_classes=2), narrow(num_classes=2)
     report = load_weights(target, source)

@@ -214,6 +214,28 @@ def test_a_network_gets_them(
     assert deep.pretrained["inflated"] == 20
 
 
+def test_a_network_of_videos_gets_those_of_videos(
+    server: Publisher, url_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    whole = create_model("r2plus1d_18", num_classes=400)
+    assert sum(parameter.numel() for parameter in whole.parameters()) == 31_505_325  # torchvision's
+    data = as_pytorch(whole.state_dict())
+    file = f"r2plus1d_18-{sha256(data)[:8]}.pth"
+    server.files[f"/models/{file}"] = data
+    published = dataclasses.replace(
+        weights_of("r2plus1d_18"), url_or_id=f"{server.url}/models/{file}"
+    )
+    monkeypatch.setitem(PUBLISHED, "r2plus1d_18", published)
+    model = create_model("r2plus1d_18", pretrained="kinetics", in_channels=1)
+    stem = whole.state_dict()["stem.0.weight"].sum(1, keepdim=True)
+    torch.testing.assert_close(model.state_dict()["stem.0.weight"], stem)
+    assert model.pretrained["trained_on"] == "Kinetics-400"
+    assert model.pretrained["preprocessing"]["mean"] == [0.43216, 0.394666, 0.37645]
+    with pytest.raises(OptionError, match="were trained on Kinetics-400; set pretrained='kinet"):
+        create_model("r2plus1d_18", pretrained="imagenet")
+
+
 def test_a_damaged_file_in_the_cache_is_fetched_anew(
     file_by_url: Weights,
     server: Publisher,
