@@ -34,7 +34,8 @@ def estimate_memory(
     The network runs without numbers, on the meta device, and every tensor is counted from its
     making to its end: weights, input, activations, gradients; what checkpointing spares shows. What
     a convolution takes for itself depends on the machine's library and is left out: on a CPU with
-    oneDNN the process was measured to grow by 0.93 to 1.30 times the estimate.
+    oneDNN the process was measured to grow by 0.93 to 1.30 times the estimate; on one thread, where
+    PyTorch gives oneDNN not all convolutions of a single volume, by up to 1.9 times.
 
     Args:
         model: in whatever mode and on whatever device; it stays as it is.
