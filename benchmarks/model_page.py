@@ -5,7 +5,8 @@ Run as `python benchmarks/model_page.py`: it measures those networks that the re
 `--table` writes the page alone. Measured is OpenVINO in float32, as `stallscan predict` uses it, on
 one volume of 3×96×128×128. In each process DenseNet121 takes turns with the network: ms is the
 median over the rounds on the wall, ratio_to_densenet121 the median of the rounds' ratios, which a
-machine that others use disturbs less. Written to results/models-openvino-cpu.csv.
+machine that others use disturbs less. difference is that of the logit from PyTorch's. Written to
+results/models-openvino-cpu.csv.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PAGE = REPOSITORY / "docs/models.md"
 RESULTS = REPOSITORY / "benchmarks/results/models-openvino-cpu.csv"
 BEGINNING, END = "<!-- python benchmarks/model_page.py -->\n", "<!-- to here -->\n"
 REFERENCE = "densenet121"
-COLUMNS = ("name", "ms", "spread", "ratio_to_densenet121", "rounds", "threads", "openvino")
+RATIO = "ratio_to_densenet121"
+COLUMNS = ("name", "ms", "spread", RATIO, "difference", "rounds", "threads", "openvino")
 Row = dict[str, Any]
 
 
@@ -44,11 +46,15 @@ def measure(name: str, threads: int, rounds: int) -> Row:
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    engines: dict[str, Engine] = {}
-    for each in dict.fromkeys((REFERENCE, name)):
-        engines[each] = make_engine(create_model(each).eval(), "openvino")
     rng = np.random.default_rng(0)
     volume = rng.standard_normal((1, 3, *FIGURES_SIZE), dtype=np.float32)
+    engines: dict[str, Engine] = {}
+    for each in dict.fromkeys((REFERENCE, name)):
+        network = create_model(each).eval()
+        engines[each] = make_engine(network, "openvino")
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(volume)).item()
+    difference = abs(engines[name](volume).item() - expected) / max(1.0, abs(expected))
     taken: dict[str, list[float]] = {each: [] for each in engines}
     for turn in range(rounds + 1):
         for each, engine in engines.items():
@@ -59,7 +65,8 @@ def measure(name: str, threads: int, rounds: int) -> Row:
     ms = np.array(taken[name])
     row = (
         *(name, f"{np.median(ms):.0f}", f"{np.ptp(ms):.0f}"),
-        *(f"{np.median(ms / taken[REFERENCE]):.2f}", rounds, threads, version_of("openvino")),
+        *(f"{np.median(ms / taken[REFERENCE]):.2f}", f"{difference:.1e}", rounds, threads),
+        version_of("openvino"),
     )
     return dict(zip(COLUMNS, row, strict=True))
 
@@ -89,7 +96,7 @@ def table(measured: dict[str, Row]) -> str:
     ]
     for figures in read_figures().values():
         weights, row = weights_of(figures.name), measured.get(figures.name)
-        ms, ratio = ("", "") if row is None else (f"{int(row['ms']):,}", row[COLUMNS[3]])
+        ms, ratio = ("", "") if row is None else (f"{int(row['ms']):,}", row[RATIO])
         lines.append(
             f"| {figures.name} | {figures.n_parameters:,} | {figures.gmacs:.1f} | {ms} | {ratio} "
             f"| {weights.trained_on}, {weights.source} {weights.tag} | {weights.licence} |"
@@ -127,7 +134,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, context, end_with_parent, (os.getpid(),)) as pool:
             row = pool.submit(measure, name, options.threads, options.rounds).result()
         measured[name] = row
-        tqdm.write(f"{name}: {row['ms']} ms (spread {row['spread']}), {row[COLUMNS[3]]} ×")
+        tqdm.write(f"{name}: {row['ms']} ms (spread {row['spread']}), {row[RATIO]} ×")
         write_results(RESULTS, measured)
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(with_table(page, table(measured)), encoding="utf-8")

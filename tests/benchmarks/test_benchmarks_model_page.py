@@ -34,7 +34,7 @@ def test_the_page_has_the_table(script: types.ModuleType) -> None:
 def test_every_network_was_measured(script: types.ModuleType) -> None:
     measured = script.read_results(script.RESULTS)
     assert list(measured) == list(read_figures()), "run: python benchmarks/model_page.py"
-    assert all(int(row["ms"]) > 0 for row in measured.values())
+    assert all(int(row["ms"]) > 0 and float(row["difference"]) < 1e-4 for row in measured.values())
     assert measured["densenet121"]["ratio_to_densenet121"] == "1.00"
 
 
@@ -47,7 +47,9 @@ def test_a_page_without_marks_stays_as_it_is(script: types.ModuleType) -> None:
 
 def test_results_are_read_as_they_were_written(script: types.ModuleType, tmp_path: Path) -> None:
     rows = {
-        name: dict(zip(script.COLUMNS, (name, "12", "1", "0.50", "7", "2", "1.0"), strict=True))
+        name: dict(
+            zip(script.COLUMNS, (name, "12", "1", "0.50", "1e-7", "7", "2", "1"), strict=True)
+        )
         for name in ("densenet121", "resnet18")
     }
     script.write_results(tmp_path / "results.csv", rows)

@@ -19,7 +19,7 @@ from stallscan.models.options import NetworkOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class StageSpec:
     """A stage.
 
     Attributes:
@@ -41,41 +41,41 @@ class Blocks:
 
 
 V1 = (
-    Blocks("mb", 1, 3, False, 16, 1),
-    Blocks("mb", 6, 3, True, 24, 2),
-    Blocks("mb", 6, 5, True, 40, 2),
-    Blocks("mb", 6, 3, True, 80, 3),
-    Blocks("mb", 6, 5, False, 112, 3),
-    Blocks("mb", 6, 5, True, 192, 4),
-    Blocks("mb", 6, 3, False, 320, 1),
+    StageSpec("mb", 1, 3, False, 16, 1),
+    StageSpec("mb", 6, 3, True, 24, 2),
+    StageSpec("mb", 6, 5, True, 40, 2),
+    StageSpec("mb", 6, 3, True, 80, 3),
+    StageSpec("mb", 6, 5, False, 112, 3),
+    StageSpec("mb", 6, 5, True, 192, 4),
+    StageSpec("mb", 6, 3, False, 320, 1),
 )
 """The first article's table 1."""
 V2_S = (
-    Blocks("fused", 1, 3, False, 24, 2),
-    Blocks("fused", 4, 3, True, 48, 4),
-    Blocks("fused", 4, 3, True, 64, 4),
-    Blocks("mb", 4, 3, True, 128, 6),
-    Blocks("mb", 6, 3, False, 160, 9),
-    Blocks("mb", 6, 3, True, 256, 15),
+    StageSpec("fused", 1, 3, False, 24, 2),
+    StageSpec("fused", 4, 3, True, 48, 4),
+    StageSpec("fused", 4, 3, True, 64, 4),
+    StageSpec("mb", 4, 3, True, 128, 6),
+    StageSpec("mb", 6, 3, False, 160, 9),
+    StageSpec("mb", 6, 3, True, 256, 15),
 )
 """The second article's table 4; M and L are those of its authors' code."""
 V2_M = (
-    Blocks("fused", 1, 3, False, 24, 3),
-    Blocks("fused", 4, 3, True, 48, 5),
-    Blocks("fused", 4, 3, True, 80, 5),
-    Blocks("mb", 4, 3, True, 160, 7),
-    Blocks("mb", 6, 3, False, 176, 14),
-    Blocks("mb", 6, 3, True, 304, 18),
-    Blocks("mb", 6, 3, False, 512, 5),
+    StageSpec("fused", 1, 3, False, 24, 3),
+    StageSpec("fused", 4, 3, True, 48, 5),
+    StageSpec("fused", 4, 3, True, 80, 5),
+    StageSpec("mb", 4, 3, True, 160, 7),
+    StageSpec("mb", 6, 3, False, 176, 14),
+    StageSpec("mb", 6, 3, True, 304, 18),
+    StageSpec("mb", 6, 3, False, 512, 5),
 )
 V2_L = (
-    Blocks("fused", 1, 3, False, 32, 4),
-    Blocks("fused", 4, 3, True, 64, 7),
-    Blocks("fused", 4, 3, True, 96, 7),
-    Blocks("mb", 4, 3, True, 192, 10),
-    Blocks("mb", 6, 3, False, 224, 19),
-    Blocks("mb", 6, 3, True, 384, 25),
-    Blocks("mb", 6, 3, False, 640, 7),
+    StageSpec("fused", 1, 3, False, 32, 4),
+    StageSpec("fused", 4, 3, True, 64, 7),
+    StageSpec("fused", 4, 3, True, 96, 7),
+    StageSpec("mb", 4, 3, True, 192, 10),
+    StageSpec("mb", 6, 3, False, 224, 19),
+    StageSpec("mb", 6, 3, True, 384, 25),
+    StageSpec("mb", 6, 3, False, 640, 7),
 )
 
 
@@ -91,7 +91,7 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, make: Layers, of: Blocks, in_channels: int, out_channels: int, stride: Axes
+        self, make: Layers, of: StageSpec, in_channels: int, out_channels: int, stride: Axes
     ) -> None:
         super().__init__()
         wide = in_eights(in_channels * of.expansion)
@@ -128,6 +128,7 @@ class EfficientNet(Network):
         stages: its blocks.
         wider: factor on the channels, which are rounded to eights.
         deeper: factor on the blocks of each stage.
+        stem: channels of the first layer.
         last: channels of the last layer; None: four times those of the last stage.
         norm_eps: what batch normalisation adds to a variance.
         norm_momentum: weight of a batch in its running statistics.
@@ -140,9 +141,10 @@ class EfficientNet(Network):
         self,
         options: NetworkOptions,
         *,
-        stages: tuple[Blocks, ...] = V1,
+        stages: tuple[StageSpec, ...] = V1,
         wider: float = 1.0,
         deeper: float = 1.0,
+        stem: int = 32,
         last: int | None = None,
         norm_eps: float = 1e-5,
         norm_momentum: float = 0.1,
@@ -158,7 +160,7 @@ class EfficientNet(Network):
         kernels = (3, *(stage.kernel for stage in stages if stage.strided))
         self.windows = tuple(Window(kernel, kernel // 2) for kernel in kernels)
         still = (1,) * options.rank
-        channels = scaled(32 if stages is V1 else stages[0].channels)
+        channels = scaled(stem)
         rows: list[nn.Module] = [
             make.conv_norm(options.in_channels, channels, 3, self.strides[0], activation=nn.SiLU)
         ]

@@ -14,7 +14,7 @@ from stallscan.errors import OptionError
 from stallscan.models._network import Network
 from stallscan.models.convnext import ConvNeXt
 from stallscan.models.densenet import DenseNet
-from stallscan.models.efficientnet import V2_L, V2_M, V2_S, EfficientNet
+from stallscan.models.efficientnet import V2_L, V2_M, V2_S, EfficientNet, StageSpec
 from stallscan.models.inception_resnet_v2 import InceptionResNetV2
 from stallscan.models.inception_v3 import InceptionV3
 from stallscan.models.inflation import check_mode, load_weights
@@ -64,8 +64,9 @@ def _efficientnet(wider: float, deeper: float, **options: Any) -> Spec:
     return Spec(EfficientNet, {"wider": wider, "deeper": deeper, **options})
 
 
-def _efficientnetv2(stages: Any) -> Spec:
-    return Spec(EfficientNet, {"stages": stages, "last": 1280, "norm_eps": 1e-3})
+def _efficientnetv2(stages: tuple[StageSpec, ...]) -> Spec:
+    options = {"stem": stages[0].channels, "last": 1280, "norm_eps": 1e-3}
+    return Spec(EfficientNet, {"stages": stages, **options})
 
 
 def _convnext(layers: Any, first: int) -> Spec:
