@@ -33,6 +33,10 @@ CASES = [
     ("densenet121", {"num_classes": 0, "stride": (1, 2, 2)}),
     ("mobilenetv2_100", {"depth_padding": "replicate", "pool": "max"}),
     ("densenet121", {"rank": 2}),
+    ("vgg11_bn", {"head": "paper"}),
+    ("efficientnet_b0", {"pool": "max", "depth_padding": "replicate"}),
+    ("convnext_tiny", {"stride": [2, 1, (1, 2, 2), 2, 2], "depth_padding": "replicate"}),
+    ("r2plus1d_18", {"stride": 2, "in_channels": 1}),
 ]
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from reference.weights import images, shape_of, tensor
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from stallscan.models import Network, create_model, list_models, load_weights
 from stallscan.models.registry import MODELS
@@ -86,6 +87,10 @@ def test_keys_shapes_and_counts_are_the_reference_s(name: str) -> None:
     assert found == expected["tensors"]
     assert list(found) == list(expected["tensors"])  # in order, too
     assert sum(parameter.numel() for parameter in model.parameters()) == expected["parameters"]
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    assert sorted({(norm.eps, norm.momentum) for norm in norms}) == [
+        tuple(pair) for pair in expected["norms"]
+    ]
 
 
 # --- Outputs ------------------------------------------------------------------------------------

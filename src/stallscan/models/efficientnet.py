@@ -134,6 +134,7 @@ class EfficientNet(Network):
         norm_momentum: weight of a batch in its running statistics.
     """
 
+    windows = (Window(3, 1),) * 5  # kernels of 5 with their padding shrink an axis alike
     head_name = "classifier.1"
     stem_name = "features.0.0.weight"
 
@@ -157,8 +158,6 @@ class EfficientNet(Network):
         def scaled(channels: int) -> int:
             return in_eights(channels * wider * options.width)
 
-        kernels = (3, *(stage.kernel for stage in stages if stage.strided))
-        self.windows = tuple(Window(kernel, kernel // 2) for kernel in kernels)
         still = (1,) * options.rank
         channels = scaled(stem)
         rows: list[nn.Module] = [

@@ -8,8 +8,8 @@ Run in an environment of its own; neither library ever goes into the project's::
 
 It writes two files beside itself, the same from the same versions (which stand in both):
 
-* ``keys.json.gz``: for each network its source, its number of parameters, and the keys and shapes
-  of its state dict, in order, with 1000 classes;
+* ``keys.json.gz``: for each network its source, its number of parameters, the keys and shapes of
+  its state dict, in order, with 1000 classes, and epsilon and momentum of its normalisations;
 * ``outputs.json``: for each network the logits of some classes, and the largest of all logits, for
   the weights and images of ``weights.py``: the weights are single precision, the computation is
   double, so that what differs from it is another network and not another rounding.
@@ -31,6 +31,7 @@ import timm
 import torch
 import torchvision
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from weights import images, shape_of, tensor
 
 NAMES = (
@@ -74,6 +75,7 @@ def main() -> None:
         keys["networks"][name] = {
             "source": source,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "norms": norms(network),
             "tensors": {key: list(value.shape) for key, value in network.state_dict().items()},
         }
         logits = compute(name, network)
@@ -101,6 +103,12 @@ def build(name: str) -> tuple[str, nn.Module]:
                 network.classifier = nn.Linear(512, 1000)
             return f"torchvision {in_torchvision}", network
         return f"timm {name}", timm.create_model(name, num_classes=1000)
+
+
+def norms(network: nn.Module) -> list[list[float]]:
+    """Each pair of epsilon and momentum that there is."""
+    found = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    return sorted({(norm.eps, norm.momentum) for norm in found})  # type: ignore[type-var]
 
 
 def compute(name: str, network: nn.Module) -> torch.Tensor:
