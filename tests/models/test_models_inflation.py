@@ -62,51 +62,6 @@ def test_shares_of_the_taps() -> None:
     assert inflate_kernel(one, 4, "center").flatten().tolist() == [0, 0.5, 0.5, 0]
 
 
-@pytest.mark.parametrize("channels", [7, 8, 9])
-def test_acs_looks_at_three_planes(channels: int) -> None:
-    """Each third of the channels is the 2D convolution of slices along another axis."""
-    kernel, volume = torch.randn(channels, 2, 3, 3), torch.randn(1, 2, 5, 6, 7)
-    deep = inflate_kernel(kernel, 3, "acs")
-    found = nn.functional.conv3d(volume, deep, padding=1)
-    parts = [len(part) for part in torch.arange(channels).tensor_split(3)]
-    first = 0
-    for axis, part in zip((2, 3, 4), parts, strict=True):
-        flat = kernel[first : first + part]
-        slices = [nn.functional.conv2d(one, flat, padding=1) for one in volume.unbind(axis)]
-        torch.testing.assert_close(
-            found[:, first : first + part], torch.stack(slices, axis), atol=1e-5, rtol=1e-5
-        )
-        first += part
-    torch.testing.assert_close(deep.sum((2, 3, 4)), kernel.sum((2, 3)))
-
-
-@pytest.mark.parametrize(("depth", "size"), [(1, (3, 3)), (3, (5, 5)), (3, (3, 5)), (1, (1, 1))])
-def test_acs_needs_a_cube(depth: int, size: tuple[int, int]) -> None:
-    kernel = torch.randn(6, 2, *size)
-    assert torch.equal(inflate_kernel(kernel, depth, "acs"), inflate_kernel(kernel, depth))
-
-
-@pytest.mark.parametrize(
-    ("depth", "before", "after"), [(2, 0, 1), (3, 0, 2), (4, 1, 2), (5, 1, 3), (7, 2, 4)]
-)
-@pytest.mark.parametrize("depthwise", [False, True])
-def test_shift_moves_a_quarter(depthwise: bool, depth: int, before: int, after: int) -> None:
-    kernel = torch.randn(17, 1, 3, 3) if depthwise else torch.randn(4, 17, 3, 3)
-    deep, centred = inflate_kernel(kernel, depth, "shift"), inflate_kernel(kernel, depth)
-    assert deep.shape == centred.shape
-    torch.testing.assert_close(deep.sum(2), kernel)
-    if not depthwise:
-        kernel, deep, centred = (one.transpose(0, 1) for one in (kernel, deep, centred))
-    for channels, tap in ((slice(2), before), (slice(2, 4), after)):
-        assert torch.equal(deep[channels, :, tap], kernel[channels])
-    assert torch.equal(deep[4:], centred[4:])
-
-
-def test_shift_leaves_a_depth_of_one_alone() -> None:
-    kernel = torch.randn(16, 16, 1, 1)
-    assert torch.equal(inflate_kernel(kernel, 1, "shift"), kernel.unsqueeze(2))
-
-
 def test_unknown_modes() -> None:
     with pytest.raises(OptionError, match="inflate is 'middle', allowed are 'center', 'average'"):
         inflate_kernel(KERNEL, 3, "middle")  # type: ignore[arg-type]
@@ -154,31 +109,6 @@ def test_averaged_kernels_lose_the_border_to_zeros(
         assert found.shape[2] == 8 // stride
         for z, factor in enumerate(expected):
             torch.testing.assert_close(found[:, :, z], factor * plain, atol=1e-4, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_shifted_kernels_are_the_2d_network_on_a_still_clip_inside_the_borders() -> None:
-    flat = narrow("mobilenetv2_100", rank=2).double().eval()
-    image = torch.randn(1, 3, 32, 32, dtype=torch.float64)
-    expected = flat.forward_features(image)
-    clip = image.unsqueeze(2).repeat(1, 1, 37, 1, 1)
-    for padding, equal in (("zeros", slice(17, 20)), ("replicate", slice(37))):
-        deep = narrow("mobilenetv2_100", depth_padding=padding, stride=(1, 2, 2)).double().eval()
-        load_weights(deep, flat, mode="shift")
-        found = deep.forward_features(clip)
-        away = (found - expected.unsqueeze(2)).abs().amax((0, 1, 3, 4)) / expected.abs().max()
-        assert away[equal].max() < 1e-9
-        if padding == "zeros":  # each of the 17 depthwise layers looks one slice further
-            assert away[:2].min() > 1e-3 and away[-2:].min() > 1e-3
-
-
-def test_the_first_layer_is_not_shifted() -> None:
-    flat, deep = narrow(rank=2, in_channels=1), narrow(in_channels=1)
-    load_weights(deep, flat, mode="shift")
-    assert torch.equal(deep.conv1.weight, inflate_kernel(flat.conv1.weight, 7))
-    key = "layer1.0.conv1.weight"
-    assert torch.equal(deep.get_parameter(key), inflate_kernel(flat.get_parameter(key), 3, "shift"))
-    assert not torch.equal(deep.get_parameter(key), inflate_kernel(flat.get_parameter(key), 3))
 
 
 # --- The report -------------------------------------------------------------------------------

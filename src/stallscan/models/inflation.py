@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from stallscan.errors import CheckpointError, OptionError
 from stallscan.models._network import Network
 
-Mode = Literal["center", "average", "gaussian", "acs", "shift"]
+Mode = Literal["center", "average", "gaussian"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +48,13 @@ class LoadReport:
 
 
 def inflate_kernel(kernel: Tensor, depth: int, mode: Mode = "center") -> Tensor:
-    """A 2D kernel as a 3D one whose taps along z add up to it ("acs" excepted).
+    """A 2D kernel as a 3D one whose taps along z add up to it.
 
     Args:
         kernel: ``(out, in, y, x)``.
         depth: taps along z.
         mode: "center" puts all weight on the middle tap (half on each of two), "average" the same
-            on every tap, "gaussian" falls off with a standard deviation of a quarter of the depth;
-            "acs" lays a third of the kernels each into the planes (y, x), (z, x) and (z, y) where
-            all three extents are equal (Yang et al. 2021); "shift" moves an eighth of the input
-            channels (where there is one, of the output channels) to the tap before the middle and
-            an eighth to that after it (temporal shift, Lin et al. 2019).
+            on every tap, "gaussian" falls off with a standard deviation of a quarter of the depth.
 
     Returns:
         ``(out, in, depth, y, x)``.
@@ -67,12 +63,8 @@ def inflate_kernel(kernel: Tensor, depth: int, mode: Mode = "center") -> Tensor:
         OptionError: an unknown mode.
     """
     check_mode(mode)
-    if mode == "acs" and kernel.shape[2:] == (depth, depth):
-        return _in_three_planes(kernel)
-    if mode == "shift" and depth > 1:
-        return _shifted(kernel, depth)
     away = torch.arange(depth, dtype=torch.float64) - (depth - 1) / 2
-    if mode in ("center", "acs", "shift"):
+    if mode == "center":
         taps = (away.abs() < 1).double()
     elif mode == "average":
         taps = torch.ones(depth, dtype=torch.float64)
@@ -80,29 +72,6 @@ def inflate_kernel(kernel: Tensor, depth: int, mode: Mode = "center") -> Tensor:
         taps = torch.exp(-0.5 * (away / (depth / 4)) ** 2)
     taps = (taps / taps.sum()).to(kernel)
     return kernel.unsqueeze(2) * taps.view(-1, 1, 1)
-
-
-def _in_three_planes(kernel: Tensor) -> Tensor:
-    """Square kernels in a cube: the first third in (y, x), then in (z, x), then in (z, y)."""
-    first, second, third = kernel.tensor_split(3)
-    flat, upright, sideways = (
-        inflate_kernel(part, kernel.shape[-1]) for part in (first, second, third)
-    )
-    # (out, in, middle, a, b): a and b become z and x, or z and y
-    return torch.cat([flat, upright.movedim(2, 3), sideways.movedim(2, 4)])
-
-
-def _shifted(kernel: Tensor, depth: int) -> Tensor:
-    """The first eighth of the channels one tap before the middle, the second one after it."""
-    axis = 1 if kernel.shape[1] > 1 else 0
-    eighth = kernel.shape[axis] // 8
-    deep = inflate_kernel(kernel, depth).movedim(axis, 0)
-    flat = kernel.movedim(axis, 0)
-    before, after = depth // 2 - 1, (depth + 1) // 2
-    for channels, tap in ((slice(eighth), before), (slice(eighth, 2 * eighth), after)):
-        deep[channels] = 0
-        deep[channels, :, tap] = flat[channels]
-    return deep.movedim(0, axis)
 
 
 def check_mode(mode: object) -> None:
@@ -164,8 +133,7 @@ def load_weights(
         if key == model.stem_name and kernel.ndim >= 4:
             kernel = fit_channels(kernel, model.options.in_channels)
         if kernel.ndim == 4 and wanted[key].ndim == 5:
-            here = "center" if mode == "shift" and key == model.stem_name else mode
-            kernel = inflate_kernel(kernel, wanted[key].shape[2], here)
+            kernel = inflate_kernel(kernel, wanted[key].shape[2], mode)
         if kernel.shape != wanted[key].shape:
             misfits.append(key)
             continue

@@ -17,7 +17,7 @@ from stallscan.models.densenet import DenseNet
 from stallscan.models.efficientnet import V2_L, V2_M, V2_S, EfficientNet, StageSpec
 from stallscan.models.inception_resnet_v2 import InceptionResNetV2
 from stallscan.models.inception_v3 import InceptionV3
-from stallscan.models.inflation import Mode, check_mode, load_weights
+from stallscan.models.inflation import check_mode, load_weights
 from stallscan.models.legacy_senet import LegacyBasicBlock, LegacyBottleneck, LegacySENet
 from stallscan.models.memory import require_memory
 from stallscan.models.mobilenetv2 import MobileNetV2
@@ -151,7 +151,7 @@ def create_model(
     name: str,
     *,
     pretrained: Literal["imagenet", "kinetics"] | str | Path | None = None,
-    inflate: Mode = "center",
+    inflate: Literal["center", "average", "gaussian"] = "center",
     **options: Any,
 ) -> Network:
     """Build a network by its registry name (timm's).
@@ -163,8 +163,7 @@ def create_model(
             or 3D weights (safetensors, or a PyTorch file without code in it) or a checkpoint
             folder.
         inflate: how a 2D kernel becomes a 3D one: all of it on the middle tap ("center"), spread
-            evenly ("average") or as a bell ("gaussian") over the depth, in three planes ("acs"),
-            or a quarter of it on the neighbouring taps ("shift"); see
+            evenly ("average") or as a bell ("gaussian") over the depth; see
             `stallscan.models.inflation`.
         **options: fields of `stallscan.models.NetworkOptions`: ``in_channels``, ``num_classes``,
             ``pool``, ``head``, ``dropout``, ``stride``, ``depth_padding``, ``width``,
