@@ -31,6 +31,7 @@ from transform_examples import (
 )
 
 import stallscan.augment
+from cases import case
 from stallscan.augment import from_dict, from_yaml, to_yaml, transform_class
 from stallscan.augment._transform import MaskOnly, Pixel, Spatial
 from stallscan.augment.registry import MODULES
@@ -171,18 +172,17 @@ def test_dict_yaml_and_pickle_give_an_equal_transform_with_the_same_output(
 
 
 @every_case
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64"])
-def test_masks_keep_their_dtype_and_gain_no_label(
-    name: str, options: dict[str, Any], dtype: str
-) -> None:
-    labels = np.array([0, 1] if dtype == "bool" else [0, 3, 100, 7], dtype)
-    if dtype == "int64":
-        labels = labels * 2**55 + (labels > 0)  # what neither float32 nor float64 can hold
-    mask = labels[np.random.default_rng(0).integers(len(labels), size=SHAPE)]
-    found = make(name, options)(mask=mask, rng=2)["mask"]
-    assert found.dtype == mask.dtype and found.ndim == 3
-    assert set(np.unique(found).tolist()) <= set(labels.tolist())
-    assert not np.may_share_memory(found, mask)
+def test_masks_keep_their_dtype_and_gain_no_label(name: str, options: dict[str, Any]) -> None:
+    for dtype in ("bool", "uint8", "int16", "int32", "int64"):
+        labels = np.array([0, 1] if dtype == "bool" else [0, 3, 100, 7], dtype)
+        if dtype == "int64":
+            labels = labels * 2**55 + (labels > 0)  # what neither float32 nor float64 can hold
+        mask = labels[np.random.default_rng(0).integers(len(labels), size=SHAPE)]
+        with case(dtype):
+            found = make(name, options)(mask=mask, rng=2)["mask"]
+            assert found.dtype == mask.dtype and found.ndim == 3
+            assert set(np.unique(found).tolist()) <= set(labels.tolist())
+            assert not np.may_share_memory(found, mask)
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name in EXAMPLES])
@@ -225,15 +225,14 @@ def test_channels_are_moved_alike_in_any_number(name: str, options: dict[str, An
 
 
 @every_case
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 6, 7), (5, 1, 8), (5, 8, 1), (2, 2, 41, 3)])
-def test_thin_and_single_frame_volumes_go_through(
-    name: str, options: dict[str, Any], shape: tuple[int, ...]
-) -> None:
+def test_thin_and_single_frame_volumes_go_through(name: str, options: dict[str, Any]) -> None:
     transform = make(name, options)
-    image = volume(shape, taken(name)[0])
-    found = transform(image=image, mask=image, points=np.zeros((1, 3)), rng=0)
-    assert found["image"].shape[:3] == found["mask"].shape[:3]
-    assert np.isfinite(found["image"]).all() and np.isfinite(found["points"]).all()
+    for shape in ((1, 1, 1), (1, 6, 7), (5, 1, 8), (5, 8, 1), (2, 2, 41, 3)):
+        image = volume(shape, taken(name)[0])
+        with case(shape):
+            found = transform(image=image, mask=image, points=np.zeros((1, 3)), rng=0)
+            assert found["image"].shape[:3] == found["mask"].shape[:3]
+            assert np.isfinite(found["image"]).all() and np.isfinite(found["points"]).all()
 
 
 @every_case_of_one_dtype
