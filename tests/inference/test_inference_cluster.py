@@ -82,9 +82,9 @@ def two_nodes() -> Iterator[Cluster]:
         patch.setenv("RAY_health_check_period_ms", "500")
         patch.setenv("RAY_health_check_failure_threshold", "3")
         store = 100 * 2**20
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": store}
-        )
+        unwatched = {"include_dashboard": False, "include_log_monitor": False}
+        head = {"num_cpus": 0, "object_store_memory": store, **unwatched}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(2):
             cluster.add_node(num_cpus=1, object_store_memory=store, num_gpus=1)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")

@@ -111,31 +111,41 @@ def test_versions() -> None:
     assert all(version_of(name)[0].isdigit() for name in ENGINES)
 
 
-def test_openvino_reports_to_nobody(tmp_path: Path) -> None:
-    """Left alone, importing it leaves an identity in the home folder and sends it to a server."""
+@pytest.fixture(scope="module")
+def with_openvino(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """What a process that makes two engines, and loses them, says; its home folder."""
     code = (
-        "import sys, stallscan\n"
-        "stallscan.load_predictor(engine='openvino')\n"
-        "assert 'openvino' in sys.modules\n"
-        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry')]\n"
-    )
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
-    assert not (tmp_path / "intel").exists()
-
-
-def test_signals_still_arrive_after_engines_have_gone() -> None:
-    """OpenVINO lays a stack for their handlers, and took it away with the first of two engines."""
-    code = (
-        "import os, signal, stallscan\n"
+        "import os, signal, sys, stallscan\n"
         "signal.signal(signal.SIGUSR1, lambda *_: print('arrived'))\n"
         "engines = [stallscan.load_predictor(engine='openvino') for _ in range(2)]\n"
+        "print(*(name for name in sys.modules if name.startswith('openvino')))\n"
         "del engines[0]\n"
         "del engines[0]\n"
         "os.kill(os.getpid(), signal.SIGUSR1)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "arrived\n"), done.stderr
+    home = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines(), home
+
+
+def test_openvino_reports_to_nobody(with_openvino: tuple[list[str], Path]) -> None:
+    """Left alone, importing it leaves an identity in the home folder and sends it to a server."""
+    (modules, *_), home = with_openvino
+    assert "openvino" in modules.split()
+    assert not [name for name in modules.split() if name.startswith("openvino_telemetry")]
+    assert not (home / "intel").exists()
+
+
+def test_signals_still_arrive_after_engines_have_gone(
+    with_openvino: tuple[list[str], Path],
+) -> None:
+    """OpenVINO lays a stack for their handlers, and took it away with the first of two engines."""
+    (_, *said), _ = with_openvino
+    assert said == ["arrived"]
 
 
 # --- auto -------------------------------------------------------------------------------------
