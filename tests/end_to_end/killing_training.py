@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import json
 import multiprocessing
@@ -210,5 +211,7 @@ if __name__ == "__main__":
     for name in LAZY:
         with contextlib.suppress(ImportError):  # Lightning asks for s3fs, and does without it
             importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # or each fork would look through, and so copy, all that was imported
     results = [carry_out(command, record) for command in json.loads(plan.read_text())]
     plan.with_suffix(".results").write_text(json.dumps(results))
