@@ -34,21 +34,24 @@ def videos(tmp_path: Path, write_drawn_clip: Write) -> Path:
     return tmp_path / "videos"
 
 
-def run(videos: Path, out: Path, regions: RoiOptions | None = None, **options: object) -> Manifest:
+def run(
+    videos: Path, out: Path, regions: RoiOptions | None = None, workers: int = 1, **options: object
+) -> Manifest:
     size = options.pop("size", None)
     return extract_to_store(
         [videos],
         out,
         ExtractOptions(size=size),  # type: ignore[arg-type]
         regions or RoiOptions(),
-        workers=2,
+        workers=workers,
         **options,  # type: ignore[arg-type]
     )
 
 
 def test_store_and_table(videos: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    result = run(videos, tmp_path / "r.lmdb", progress=lambda n, total: seen.append((n, total)))
+    out, count = tmp_path / "r.lmdb", lambda n, total: seen.append((n, total))
+    result = run(videos, out, workers=2, progress=count)
     assert result.exit_code == 3
     assert result.record["counts"] == {"ok": 4, "flagged": 0, "failed": 2}
     assert seen == [(n, 6) for n in range(7)]
@@ -135,10 +138,10 @@ def test_an_interrupted_run_goes_on(
 
     monkeypatch.setattr("stallscan.data.extract.map_files", stopped)
     with pytest.raises(KeyboardInterrupt):
-        run(videos, tmp_path / "r.lmdb")
+        run(videos, tmp_path / "r.lmdb", workers=2)
     with pytest.raises(StoreError, match=r"r\.lmdb: is incomplete, 2 of 6 videos.*same"):
         RoiStore(tmp_path / "r.lmdb")
-    run(videos, tmp_path / "r.lmdb")
+    run(videos, tmp_path / "r.lmdb", workers=2)
     assert asked == [6, 4]
     assert store_digest(tmp_path / "r.lmdb") == store_digest(tmp_path / "whole.lmdb")
 

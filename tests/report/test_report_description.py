@@ -108,8 +108,8 @@ def test_a_part_is_drawn_by_the_seed_and_said(data: Path) -> None:
     found = describe(data, DescribeOptions(max_videos=1))
     assert found.tables["resolutions"].to_numpy().sum() == 2
     assert any("1 of 3 videos, drawn with seed 0" in note for note in found.notes)
-    texts = {text_of(describe(data, DescribeOptions(max_videos=1, seed=s))) for s in range(6)}
-    assert len(texts) > 1
+    others = (describe(data, DescribeOptions(max_videos=1, seed=seed)) for seed in range(1, 6))
+    assert any(text_of(other) != text_of(found) for other in others)
     none = describe(data, DescribeOptions(max_videos=0))
     assert "resolutions" not in none.tables and "frames" in none.tables
 
