@@ -109,7 +109,8 @@ def test_a_part_is_drawn_by_the_seed_and_said(data: Path) -> None:
     assert found.tables["resolutions"].to_numpy().sum() == 2
     assert any("1 of 3 videos, drawn with seed 0" in note for note in found.notes)
     others = (describe(data, DescribeOptions(max_videos=1, seed=seed)) for seed in range(1, 6))
-    assert any(text_of(other) != text_of(found) for other in others)
+    sizes = found.roi_sizes["train"]  # texts differ anyway: they name the seed
+    assert any(not np.array_equal(other.roi_sizes["train"], sizes) for other in others)
     none = describe(data, DescribeOptions(max_videos=0))
     assert "resolutions" not in none.tables and "frames" in none.tables
 
