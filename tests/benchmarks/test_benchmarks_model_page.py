@@ -11,7 +11,7 @@ import pytest
 
 from stallscan.models.figures import read_figures
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks/model_page.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "model_page.py"
 
 
 @pytest.fixture(scope="module")
