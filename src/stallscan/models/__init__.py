@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "export": ["export_onnx"],
         "footprint": ["estimate_memory", "require_memory_for"],
         "inflation": ["LoadReport", "inflate_kernel", "load_weights"],
+        "module_inflation": ["inflate_module"],
         "options": ["NetworkOptions"],
         "registry": ["create_model", "list_models"],
         "statistics": ["recalibrate_bn"],
