@@ -1,8 +1,8 @@
 """Any 2D PyTorch module, one that this project did not write, as a 3D one.
 
-The module is run on stand-ins for tensors (`_module_trace`); call by call the rules of
-`_module_rules` write down what to do with volumes, and the graph becomes a module whose parameters
-carry the old names (`_module_graph`). What has no rule is refused.
+The module is run on stand-ins for tensors (`conversion.trace`); call by call the rules of
+`conversion.rules` write down what to do with volumes, and the graph becomes a module whose
+parameters carry the old names (`conversion.graph`). What has no rule is refused.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from stallscan.errors import OptionError
-from stallscan.models._module_graph import assemble, join
-from stallscan.models._module_known import Inflation, Known, Parts
-from stallscan.models._module_rules import RULES
-from stallscan.models._module_trace import Trace
 from stallscan.models._network import Network
+from stallscan.models.conversion.graph import assemble, join
+from stallscan.models.conversion.known import Inflation, Known, Parts
+from stallscan.models.conversion.rules import RULES
+from stallscan.models.conversion.trace import Trace
 from stallscan.models.inflation import LoadReport, Mode, check_mode
 
 

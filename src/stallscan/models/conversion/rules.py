@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stallscan.models._module_axes import AXES
-from stallscan.models._module_recorder import NO_TRANSFORMERS, Recorder, Rule
-from stallscan.models._module_sums import SUMS
-from stallscan.models._module_values import VALUES
-from stallscan.models._module_windows import WINDOWS
+from stallscan.models.conversion.axes import AXES
+from stallscan.models.conversion.recorder import NO_TRANSFORMERS, Recorder, Rule
+from stallscan.models.conversion.sums import SUMS
+from stallscan.models.conversion.values import VALUES
+from stallscan.models.conversion.windows import WINDOWS
 
 ATTENTION = ("it attends to positions, as transformers do", NO_TRANSFORMERS)
 RESIZING = ("which voxels it would fill is not known", "use nn.Upsample and nn.Conv2d")

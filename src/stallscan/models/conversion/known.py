@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from stallscan.models.inflation import Mode
 
 if TYPE_CHECKING:
-    from stallscan.models._module_recorder import Recorder
+    from stallscan.models.conversion.recorder import Recorder
 
 Sizes = tuple[int | None, ...]
 

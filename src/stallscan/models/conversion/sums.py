@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stallscan.models._module_axes import KEEP_CHANNELS, settled
-from stallscan.models._module_known import Known, Stand
-from stallscan.models._module_recorder import NO_TRANSFORMERS, Recorder, Rule
+from stallscan.models.conversion.axes import KEEP_CHANNELS, settled
+from stallscan.models.conversion.known import Known, Stand
+from stallscan.models.conversion.recorder import NO_TRANSFORMERS, Recorder, Rule
 
 # --- Reductions -----------------------------------------------------------------------------------
 

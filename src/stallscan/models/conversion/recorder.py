@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.overrides import resolve_name
 
 from stallscan.errors import OptionError
-from stallscan.models._module_known import Inflation, Known, Number, Parts, Stand
+from stallscan.models.conversion.known import Inflation, Known, Number, Parts, Stand
 from stallscan.models.inflation import fit_channels, inflate_kernel
 
 Rule = Callable[..., Any]

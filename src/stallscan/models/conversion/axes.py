@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stallscan.models._module_known import Known, Number, Sizes, Stand
-from stallscan.models._module_recorder import Recorder, Rule
+from stallscan.models.conversion.known import Known, Number, Sizes, Stand
+from stallscan.models.conversion.recorder import Recorder, Rule
 
 KEEP_CHANNELS = "leave in_channels as they are"
 

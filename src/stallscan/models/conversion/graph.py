@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from stallscan.errors import OptionError
-from stallscan.models._module_known import Parts
+from stallscan.models.conversion.known import Parts
 
 DROPOUTS: Mapping[Any, type[nn.Module]] = {
     functional.dropout: nn.Dropout,

@@ -24,9 +24,9 @@ from torch.fx.node import map_aggregate
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stallscan.errors import OptionError
-from stallscan.models._module_graph import ByMode, module_of, prune
-from stallscan.models._module_known import Known, Number, Stand
-from stallscan.models._module_recorder import Recorder
+from stallscan.models.conversion.graph import ByMode, module_of, prune
+from stallscan.models.conversion.known import Known, Number, Stand
+from stallscan.models.conversion.recorder import Recorder
 
 ARITHMETIC = ("_operator", "math", "builtins")
 """Modules whose functions of extents give extents."""

@@ -12,8 +12,8 @@ from torch import nn
 from torch.fx.node import map_aggregate
 from torch.nn import functional
 
-from stallscan.models._module_known import Known, Stand
-from stallscan.models._module_recorder import NO_TRANSFORMERS, Recorder, Rule
+from stallscan.models.conversion.known import Known, Stand
+from stallscan.models.conversion.recorder import NO_TRANSFORMERS, Recorder, Rule
 
 # Functions and methods, with and without the underscore of "in place".
 ARITHMETIC = (

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stallscan.models._module_axes import KEEP_CHANNELS
-from stallscan.models._module_known import Known, Number, Stand
-from stallscan.models._module_recorder import Recorder, Rule
+from stallscan.models.conversion.axes import KEEP_CHANNELS
+from stallscan.models.conversion.known import Known, Number, Stand
+from stallscan.models.conversion.recorder import Recorder, Rule
 
 Sides = tuple[Any, Any]
 """What is added before and after an axis."""
