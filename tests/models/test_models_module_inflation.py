@@ -237,6 +237,9 @@ class Calls(nn.Module):
         lambda x: functional.pad(x, (1, 1, 0, 0), value=3.0),
         lambda x: x[:, :2, : x.size(2) // 2, : x.size(-1) - 1],
         lambda x: x.data + 1,
+        lambda x: x.view(x.size(0), -1, x.size(2) * x.size(3)).mean(2),
+        lambda x: torch.permute(torch.reshape(x, shape=x.shape), dims=(0, 3, 2, 1)).transpose(3, 1),
+        lambda x: torch.cat([x, x.reshape(*x.shape)], axis=1),
         lambda x: functional.local_response_norm(functional.instance_norm(x), 2),
     ],
 )
@@ -600,6 +603,15 @@ class Auxiliary(nn.Module):
         return (x, self.head(x)) if self.training else x
 
 
+class Deep(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Vgg()
+
+    def forward(self, x: Tensor) -> Any:
+        return (x, self.head(x)) if self.training else x
+
+
 class Counting(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -633,6 +645,16 @@ class Rotated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         turned = functional.conv2d(x, self.weight.rot90(1, (2, 3)))
         return turned + functional.conv2d(x, self.weight)
+
+
+class Smoothing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean = 0.9 * self.mean + 0.1 * x.mean()
+        return x
 
 
 class Reading(nn.Module):
@@ -728,8 +750,14 @@ REFUSED = {
     "mixer": (Mixer(), r"^block\.1\.tokens \(Linear\): ", "convolutional network"),
     "positions": (Positions(), CALL.format("add", "{}"), "value for each position"),
     "auxiliary": (Auxiliary(), r"^block\.1\.head \(Conv2d\): ", "in training"),
+    "auxiliary head": (
+        Deep(),
+        r"^block\.1\.head\.classifier\.0 \(Linear\): ",
+        "only training calls it",
+    ),
     "counting": (Counting(), CALL.format("Tensor.add_", "{}"), "outside of forward"),
     "rotated": (Rotated(), CALL.format("torch.nn.functional.conv2d", "{}"), "used twice"),
+    "smoothing": (Smoothing(), r"^the module itself \(Outer\): ", r"replaces block\.1\.mean"),
     "reading": (Reading(), CALL.format("Tensor.item", "{}"), "options of the module"),
     "twice": (
         Twice(),

@@ -86,7 +86,11 @@ def inflate_module(
     evaluation.run(given)
     training = Trace(RULES, inflation, source, training=True, parts=evaluation.parts)
     parts = evaluation.parts
-    graph = join(evaluation.graph, training.run(given), parts)
+    try:
+        training.run(given)
+    except OptionError as error:
+        raise OptionError(f"{error}; only training calls it: an auxiliary head can go") from error
+    graph = join(evaluation.graph, training.graph, parts)
     deep = assemble(graph, parts, source)
     for name, each in deep.named_modules():
         each.training = flags.get(name, flags.get(name.rpartition(".")[0], module.training))

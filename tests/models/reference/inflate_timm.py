@@ -69,7 +69,7 @@ NAMES = (
     ),
     *("mixer_s32_224", "gmlp_s16_224", "resmlp_12_224", "visformer_tiny", "sequencer2d_s"),
 )
-SIZES = {"inception_v": 96, "inception_resnet": 96, "convmixer": 32}
+SIZES = {"inception_v": 80, "inception_resnet": 80, "convmixer": 32}
 """Extents of the pictures, and the depth of the clips, where 64 are too few or too many."""
 KEPT = 3
 """Slices of the thin clips."""

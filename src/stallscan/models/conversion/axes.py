@@ -50,23 +50,26 @@ def flatten_layer(trace: Recorder, layer: nn.Flatten, x: Stand) -> Stand:
     return flatten(trace, x, layer.start_dim, layer.end_dim)
 
 
-def reshape(trace: Recorder, input: Stand, *shape: Any) -> Stand:
+def reshape(trace: Recorder, input: Stand, *sizes: Any, shape: Any = ()) -> Stand:
     """Of channels alone, or of all positions into a row."""
-    known, wanted = input.known, _unpacked(shape)
+    known, wanted = input.known, _unpacked(sizes or shape)
     ends = [each.extent if isinstance(each, Number) else each for each in wanted]
     if known.is_picture and not known.is_point:
         if len(wanted) == 2 and _is_batch(*ends):
             return flatten(trace, input, 1)
-        if len(wanted) == 3 and ends[2] in (-1, "yx"):
-            axes, sizes, deep = _planned(trace, wanted[:2])
-            in_row = known.made(axes + "t", (*sizes, None))
-            return trace.emit("reshape", input, (*deep, -1), known=in_row)
-    axes, sizes, deep = _planned(trace, wanted)
+        if len(wanted) == 3 and ends[0] == "." and (ends[2] == "yx" or -1 not in ends[:2]):
+            if ends[1:] == [-1, "yx"]:
+                return flatten(trace, input, 2)
+            if ends[2] in (-1, "yx"):
+                axes, extents, deep = _planned(trace, wanted[:2])
+                in_row = known.made(axes + "t", (*extents, None))
+                return trace.emit("reshape", input, (*deep, -1), known=in_row)
+    axes, extents, deep = _planned(trace, wanted)
     keeps_picture = known.axes.endswith("yx") and ends[-2:] == ["y", "x"]
     if not (known.is_flat or known.is_point or keeps_picture):
         shown = ", ".join("…" if isinstance(each, Number) else str(each) for each in wanted)
         trace.refuse(f"it reshapes positions to ({shown}), whose meaning for volumes is not known")
-    return trace.emit("reshape", input, deep, known=known.made(axes, sizes))
+    return trace.emit("reshape", input, deep, known=known.made(axes, extents))
 
 
 def reshape_as(trace: Recorder, input: Stand, other: Stand) -> Stand:
@@ -123,10 +126,10 @@ def _unpacked(values: Sequence[Any]) -> Sequence[Any]:
 # --- Order and number of axes ---------------------------------------------------------------------
 
 
-def permute(trace: Recorder, input: Stand, *dims: Any) -> Stand:
+def permute(trace: Recorder, input: Stand, *axis: Any, dims: Any = ()) -> Stand:
     """Axes in another order."""
     known = input.known
-    order = [known.axis(dim) for dim in _unpacked(dims)]
+    order = [known.axis(dim) for dim in _unpacked(axis or dims)]
     axes = "".join(known.axes[dim] for dim in order)
     permuted = known.made(axes, tuple(known.sizes[dim] for dim in order))
     return trace.emit("permute", input, known.deep_axes(order), known=permuted)
@@ -184,10 +187,10 @@ def settled(trace: Recorder, x: Stand) -> Stand:
 # --- Parts and wholes -----------------------------------------------------------------------------
 
 
-def cat(trace: Recorder, tensors: Sequence[Stand], dim: int = 0) -> Stand:
+def cat(trace: Recorder, tensors: Sequence[Stand], dim: int = 0, **other: int) -> Stand:
     """Joined along channels."""
     knowns = [each.known for each in tensors]
-    axis = knowns[0].axis(dim)
+    axis = knowns[0].axis(other.get("axis", dim))
     if knowns[0].axes[axis] != "." or len({known.axes for known in knowns}) > 1:
         trace.refuse("it joins along positions, or tensors of different axes")
     joined = []

@@ -160,6 +160,8 @@ class Stand(fx.Proxy):
         return Tensor
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # nn.Parameter asks whether it is one
+            raise AttributeError(name)
         if inspect.isdatadescriptor(getattr(Tensor, name, None)):
             return self.tracer.attribute(self, name)
         return super().__getattr__(name)

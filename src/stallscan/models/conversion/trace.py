@@ -54,6 +54,7 @@ class Trace(Recorder):
                 self._before = _generators()
                 self.trace(self.root)
                 self._require_no_draws()
+                self._require_same_state()
         except OptionError:
             raise
         except Exception as error:
@@ -188,6 +189,12 @@ class Trace(Recorder):
                 "it draws random numbers that no graph can hold",
                 "draw them as tensors of the input's shape, by functions of torch",
             )
+
+    def _require_same_state(self) -> None:
+        """Refuse a buffer that forward replaces, which a graph would not do."""
+        for name, tensor in self.root.named_buffers(remove_duplicate=False):
+            if tensor is not self._tensors.get(name):
+                self.refuse(f"its forward replaces {name}", "change buffers outside of forward")
 
     def _noise(self, m: nn.Module, x: Stand) -> Stand:
         """A module without weights that may act by the mode: a graph for each."""
