@@ -7,6 +7,7 @@ In the plane windows do not look beyond the picture, as published weights expect
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,9 +15,13 @@ from torch import Tensor, nn
 
 from stallscan.models._layers import Axes, Layers, Steps, Window
 from stallscan.models._network import Network
+from stallscan.models._stage import Blocks
 from stallscan.models.options import NetworkOptions
 
 NORM_EPS = 1e-3
+
+Scaled = Callable[[float], int]
+"""A published number of channels → that of the network's width."""
 
 
 class Conv(nn.Module):
@@ -98,8 +103,11 @@ def avg_pool(make: Layers, *, count_padding: bool) -> nn.Module:
     return nn.Sequential(nn.ZeroPad3d((1, 1, 1, 1, 0, 0)), nn.AvgPool3d((1, 3, 3), 1))
 
 
-class InceptionNetwork(Network):
-    """A network of branches."""
+class InceptionNetwork(Network, Blocks):
+    """A network of branches, whose modules stand in the order of computing.
+
+    In the plane features are smaller than `FeatureInfo.reduction` says, by what windows reach over.
+    """
 
     windows = (Window(3, 1),) * 5
 
@@ -113,3 +121,11 @@ class InceptionNetwork(Network):
             return super().steps(axis)
         first, second, *others = (stride[axis] for stride in self.strides)
         return [(Window(3, 0), stride) for stride in (first, 1, second, 1, *others)]
+
+    def extract(self, x: Tensor) -> Tensor:
+        """``(n, c, [z,] y, x)`` → the last feature volume."""
+        for name, module in self.named_children():
+            if name == "global_pool":
+                break
+            x = module(x) if isinstance(module, Blocks) else self.run(module, x)
+        return x

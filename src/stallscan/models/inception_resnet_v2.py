@@ -6,94 +6,58 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from stallscan.models._inception import Branches, Conv, InceptionNetwork, avg_pool, max_pool
+from stallscan.models._inception import (
+    Branches,
+    Conv,
+    InceptionNetwork,
+    avg_pool,
+    max_pool,
+)
 from stallscan.models._layers import Axes, Layers
-from stallscan.models._stage import Blocks, Stage
-from stallscan.models.inception_v3 import Scaled
+from stallscan.models._stage import Stage
 from stallscan.models.options import NetworkOptions
 
-
-class Mixed5b(Branches):
-    """1×1; 5×5; two of 3×3; means.
-
-    Args:
-        make: layers of the network's rank.
-        n_in: channels of the input.
-        scaled: a published number of channels → that of the network's width.
-    """
-
-    branches = (("branch0",), ("branch1",), ("branch2",), ("branch3",))
-
-    def __init__(self, make: Layers, n_in: int, scaled: Scaled) -> None:
-        super().__init__()
-        self.channels = 2 * scaled(96) + 2 * scaled(64)
-        self.branch0 = Conv(make, n_in, scaled(96))
-        self.branch1 = nn.Sequential(
-            Conv(make, n_in, scaled(48)), Conv(make, scaled(48), scaled(64), 5)
-        )
-        self.branch2 = nn.Sequential(
-            Conv(make, n_in, scaled(64)),
-            Conv(make, scaled(64), scaled(96), 3),
-            Conv(make, scaled(96), scaled(96), 3),
-        )
-        self.branch3 = nn.Sequential(
-            avg_pool(make, count_padding=False), Conv(make, n_in, scaled(64))
-        )
+Row = Sequence[tuple[int | Axes, int]]
+"""Kernels and channels of convolutions, in the order of computing."""
 
 
-class Mixed6a(Branches):
-    """The first reduction: 3×3; two of 3×3; maxima.
+def in_a_row(make: Layers, n_in: int, row: Row, stride: Axes | None = None) -> nn.Module:
+    """Convolutions one after the other; the last one has the stride, and lies inside the plane."""
+    convs = []
+    for place, (kernel, n_out) in enumerate(row, 1):
+        if stride is not None and place == len(row):
+            convs.append(Conv(make, n_in, n_out, kernel, stride, valid=True))
+        else:
+            convs.append(Conv(make, n_in, n_out, kernel))
+        n_in = n_out
+    return convs[0] if len(convs) == 1 else nn.Sequential(*convs)
+
+
+class Mixed(Branches):
+    """Rows of convolutions, and a branch that pools.
 
     Args:
         make: layers of the network's rank.
         n_in: channels of the input.
-        stride: per axis.
-        scaled: a published number of channels → that of the network's width.
+        rows: of convolutions.
+        pool: the other branch,
+        n_pooled: and its channels.
+        stride: of all branches; None: there is none.
     """
 
-    branches = (("branch0",), ("branch1",), ("branch2",))
-
-    def __init__(self, make: Layers, n_in: int, stride: Axes, scaled: Scaled) -> None:
+    def __init__(
+        self,
+        make: Layers,
+        n_in: int,
+        rows: Sequence[Row],
+        pool: nn.Module,
+        n_pooled: int,
+        stride: Axes | None = None,
+    ) -> None:
         super().__init__()
-        self.channels = 2 * scaled(384) + n_in
-        self.branch0 = Conv(make, n_in, scaled(384), 3, stride, valid=True)
-        self.branch1 = nn.Sequential(
-            Conv(make, n_in, scaled(256)),
-            Conv(make, scaled(256), scaled(256), 3),
-            Conv(make, scaled(256), scaled(384), 3, stride, valid=True),
-        )
-        self.branch2 = max_pool(make, stride)
-
-
-class Mixed7a(Branches):
-    """The second reduction: 3×3 in three branches; maxima.
-
-    Args:
-        make: layers of the network's rank.
-        n_in: channels of the input.
-        stride: per axis.
-        scaled: a published number of channels → that of the network's width.
-    """
-
-    branches = (("branch0",), ("branch1",), ("branch2",), ("branch3",))
-
-    def __init__(self, make: Layers, n_in: int, stride: Axes, scaled: Scaled) -> None:
-        super().__init__()
-        self.channels = scaled(384) + scaled(288) + scaled(320) + n_in
-        self.branch0 = nn.Sequential(
-            Conv(make, n_in, scaled(256)),
-            Conv(make, scaled(256), scaled(384), 3, stride, valid=True),
-        )
-        self.branch1 = nn.Sequential(
-            Conv(make, n_in, scaled(256)),
-            Conv(make, scaled(256), scaled(288), 3, stride, valid=True),
-        )
-        self.branch2 = nn.Sequential(
-            Conv(make, n_in, scaled(256)),
-            Conv(make, scaled(256), scaled(288), 3),
-            Conv(make, scaled(288), scaled(320), 3, stride, valid=True),
-        )
-        self.branch3 = max_pool(make, stride)
+        self.channels = sum(row[-1][1] for row in rows) + n_pooled
+        modules = [*(in_a_row(make, n_in, row, stride) for row in rows), pool]
+        self.branches = _named(self, modules)
 
 
 class Residual(Branches):
@@ -102,7 +66,7 @@ class Residual(Branches):
     Args:
         make: layers of the network's rank.
         channels: of input and output.
-        branches: for each its kernels and channels, in the order of computing.
+        rows: of convolutions.
         scale: of what is added.
         relu: end with one.
     """
@@ -111,22 +75,14 @@ class Residual(Branches):
         self,
         make: Layers,
         channels: int,
-        branches: Sequence[Sequence[tuple[int | Axes, int]]],
+        rows: Sequence[Row],
         scale: float,
         *,
         relu: bool = True,
     ) -> None:
         super().__init__()
-        for number, layers in enumerate(branches):
-            n_in, convs = channels, []
-            for kernel, n_out in layers:
-                convs.append(Conv(make, n_in, n_out, kernel))
-                n_in = n_out
-            self.add_module(
-                f"branch{number}", convs[0] if len(convs) == 1 else nn.Sequential(*convs)
-            )
-        self.branches = tuple((f"branch{number}",) for number in range(len(branches)))
-        self.conv2d = make.conv(sum(layers[-1][1] for layers in branches), channels, 1, bias=True)
+        self.branches = _named(self, [in_a_row(make, channels, row) for row in rows])
+        self.conv2d = make.conv(sum(row[-1][1] for row in rows), channels, 1, bias=True)
         self.scale = scale
         self.act = nn.ReLU() if relu else nn.Identity()
 
@@ -136,7 +92,14 @@ class Residual(Branches):
         return new
 
 
-class InceptionResNetV2(InceptionNetwork, Blocks):
+def _named(parent: nn.Module, modules: Sequence[nn.Module]) -> tuple[tuple[str], ...]:
+    """Give branches timm's names."""
+    for number, module in enumerate(modules):
+        parent.add_module(f"branch{number}", module)
+    return tuple((f"branch{number}",) for number in range(len(modules)))
+
+
+class InceptionResNetV2(InceptionNetwork):
     """A network whose blocks look at their input at several scales and add to it."""
 
     head_name = "classif"
@@ -152,29 +115,43 @@ class InceptionResNetV2(InceptionNetwork, Blocks):
         self.conv2d_3b = Conv(make, scaled(64), scaled(80))
         self.conv2d_4a = Conv(make, scaled(80), scaled(192), 3, valid=True)
         self.maxpool_5a = max_pool(make, strides[2])
-        self.mixed_5b = Mixed5b(make, scaled(192), scaled)
+        means = nn.Sequential(
+            avg_pool(make, count_padding=False), Conv(make, scaled(192), scaled(64))
+        )
+        rows: list[Row] = [
+            [(1, scaled(96))],
+            [(1, scaled(48)), (5, scaled(64))],
+            [(1, scaled(64)), (3, scaled(96)), (3, scaled(96))],
+        ]
+        self.mixed_5b = Mixed(make, scaled(192), rows, means, scaled(64))
         n35 = self.mixed_5b.channels
-        first = [
+        rows = [
             [(1, scaled(32))],
             [(1, scaled(32)), (3, scaled(32))],
             [(1, scaled(32)), (3, scaled(48)), (3, scaled(64))],
         ]
-        self.repeat = Stage(*(Residual(make, n35, first, 0.17) for _ in range(10)))
-        self.mixed_6a = Mixed6a(make, n35, strides[3], scaled)
+        self.repeat = Stage(*(Residual(make, n35, rows, 0.17) for _ in range(10)))
+        rows = [[(3, scaled(384))], [(1, scaled(256)), (3, scaled(256)), (3, scaled(384))]]
+        self.mixed_6a = Mixed(make, n35, rows, max_pool(make, strides[3]), n35, strides[3])
         n17 = self.mixed_6a.channels
-        second: list[list[tuple[int | Axes, int]]] = [
+        rows = [
             [(1, scaled(192))],
             [(1, scaled(128)), ((1, 7), scaled(160)), ((7, 1), scaled(192))],
         ]
-        self.repeat_1 = Stage(*(Residual(make, n17, second, 0.1) for _ in range(20)))
-        self.mixed_7a = Mixed7a(make, n17, strides[4], scaled)
+        self.repeat_1 = Stage(*(Residual(make, n17, rows, 0.1) for _ in range(20)))
+        rows = [
+            [(1, scaled(256)), (3, scaled(384))],
+            [(1, scaled(256)), (3, scaled(288))],
+            [(1, scaled(256)), (3, scaled(288)), (3, scaled(320))],
+        ]
+        self.mixed_7a = Mixed(make, n17, rows, max_pool(make, strides[4]), n17, strides[4])
         n8 = self.mixed_7a.channels
-        third: list[list[tuple[int | Axes, int]]] = [
+        rows = [
             [(1, scaled(192))],
             [(1, scaled(192)), ((1, 3), scaled(224)), ((3, 1), scaled(256))],
         ]
-        self.repeat_2 = Stage(*(Residual(make, n8, third, 0.2) for _ in range(9)))
-        self.block8 = Residual(make, n8, third, 1.0, relu=False)
+        self.repeat_2 = Stage(*(Residual(make, n8, rows, 0.2) for _ in range(9)))
+        self.block8 = Residual(make, n8, rows, 1.0, relu=False)
         self.conv2d_7b = Conv(make, n8, scaled(1536))
         self.finish(
             [
@@ -185,11 +162,3 @@ class InceptionResNetV2(InceptionNetwork, Blocks):
                 ("conv2d_7b", scaled(1536), 5),
             ]
         )
-
-    def extract(self, x: Tensor) -> Tensor:
-        """``(n, c, [z,] y, x)`` → the last feature volume."""
-        for name, module in self.named_children():
-            if name == "global_pool":
-                break
-            x = module(x) if isinstance(module, Stage) else self.run(module, x)
-        return x

@@ -5,17 +5,16 @@ Without the second head, which helped to train the first one; published weights 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from torch import Tensor
-
-from stallscan.models._inception import Branches, Conv, InceptionNetwork, avg_pool, max_pool
+from stallscan.models._inception import (
+    Branches,
+    Conv,
+    InceptionNetwork,
+    Scaled,
+    avg_pool,
+    max_pool,
+)
 from stallscan.models._layers import Axes, Layers
-from stallscan.models._stage import Blocks
 from stallscan.models.options import NetworkOptions
-
-Scaled = Callable[[float], int]
-"""A published number of channels → that of the network's width."""
 
 
 class BlockA(Branches):
@@ -169,7 +168,7 @@ class BlockE(Branches):
         self.branch_pool = Conv(make, n_in, scaled(192))
 
 
-class InceptionV3(InceptionNetwork, Blocks):
+class InceptionV3(InceptionNetwork):
     """A network whose blocks look at their input at several scales at once."""
 
     head_name = "fc"
@@ -209,11 +208,3 @@ class InceptionV3(InceptionNetwork, Blocks):
     def is_head(self, key: str) -> bool:
         """Whether a parameter belongs to a head, of which published files have two."""
         return super().is_head(key) or key.startswith("AuxLogits.")
-
-    def extract(self, x: Tensor) -> Tensor:
-        """``(n, c, [z,] y, x)`` → the last feature volume."""
-        for name, module in self.named_children():
-            if name == "global_pool":
-                break
-            x = self.run(module, x)
-        return x

@@ -38,7 +38,8 @@ class NetworkOptions:
         dropout: probability before the last layer; None is 0 for the linear head and 0.5 for the
             paper's.
         stride: at each of the five reductions: a number, one per axis ``(z, y, x)``, or a list of
-            five of those. Where an axis has stride 1, pooling leaves it alone.
+            five of those. Where an axis has stride 1, pooling leaves it alone. The default of the
+            networks of videos is their authors'.
         depth_padding: what convolutions see before the first slice and after the last; with
             "replicate" and weights inflated by "average", a still clip is treated as the 2D network
             treats its image.

@@ -100,23 +100,14 @@ def _torchvision(name: str, digits: str, theirs: str | None = None, **expects: A
         name=name,
         source="torchvision",
         url_or_id=f"{TORCHVISION}{theirs or name}-{digits}.pth",
-        tag="IMAGENET1K_V1",
         licence="BSD-3-Clause",
-        **expects,
+        **{"tag": "IMAGENET1K_V1"} | expects,
     )
 
 
 def _kinetics(name: str, digits: str) -> Weights:
-    return Weights(
-        name=name,
-        source="torchvision",
-        url_or_id=f"{TORCHVISION}{name}-{digits}.pth",
-        tag="KINETICS400_V1",
-        licence="BSD-3-Clause",
-        trained_on="Kinetics-400",
-        mean=KINETICS_MEAN,
-        std=KINETICS_STD,
-    )
+    trained = {"tag": "KINETICS400_V1", "trained_on": DATA_SETS["kinetics"]}
+    return _torchvision(name, digits, **trained, mean=KINETICS_MEAN, std=KINETICS_STD)
 
 
 def _hub(name: str, tag: str, **expects: Any) -> Weights:
