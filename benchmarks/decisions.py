@@ -6,6 +6,10 @@ phantoms, in the same order. A row is the AUC on validation phantoms after the l
 rate has fallen to zero: no epoch is chosen. Runs are kept in the folder of work, and the same
 command goes on where it was stopped. MobileNetV2, whose depthwise convolutions are slow to train on
 a CPU, sees half as many samples, coarser and of easier phantoms; its arms compare with each other.
+
+With `--times` nothing is trained: each arm's network takes turns in OpenVINO with that of `vessel`,
+on inputs of the arm's size. cpu_ms is the median CPU time of a volume in batches of 8, ratio the
+median of the rounds' ratios. Written to results/decisions-times-cpu.csv.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -20,10 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pandas as pd
 import torch
+import x3d  # noqa: F401
+from tqdm import tqdm
 
+from stallscan.inference.engine import make_engine
+from stallscan.models import create_model
+from stallscan.models.cost import cost
 from stallscan.training import Phantom, Recipe, TrainOptions, load_recipe, train
+from stallscan.training.network import typical_size
 from stallscan.workers import end_with_parent
 
 SHORT: dict[str, Any] = {
@@ -32,6 +44,12 @@ SHORT: dict[str, Any] = {
     "validation.n": 600,
 }
 """3 epochs of 4,000 samples; the whole recipe has 20."""
+
+LONGER: dict[str, Any] = {"stop.max_epochs": 9}
+"""36,000 samples of the same scenes."""
+
+WHOLE: dict[str, Any] = {"stride": [[1, 2, 2], [2, 2, 1], 2, 2, 2], "dropout": 0.1}
+"""Options of a network of its full width, with the recipe's strides."""
 
 MOBILE: dict[str, Any] = {
     "model.architecture": "mobilenetv2_100",
@@ -66,6 +84,14 @@ ARMS: dict[str, dict[str, Any]] = {
     "heavy augmentation": {"augmentation.preset": "heavy"},
     "randomised alone": {"data.phantom": "randomised"},
     "clogloss alone": {"data.phantom": "clogloss"},
+    "R(2+1)D": {"model.architecture": "r2plus1d_18"},
+    "MC3": {"model.architecture": "mc3_18"},
+    "X3D-S": {"model.architecture": "x3d_s", "model.options": WHOLE},
+    "X3D-XS": {"model.architecture": "x3d_xs", "model.options": WHOLE},
+    "vessel, longer": LONGER,
+    "narrower, longer": {"model.options": {**WHOLE, "width": 0.1875}, **LONGER},
+    "R(2+1)D, longer": {"model.architecture": "r2plus1d_18", **LONGER},
+    "X3D-XS, longer": {"model.architecture": "x3d_xs", "model.options": WHOLE, **LONGER},
     "MobileNetV2, random": MOBILE,
     "MobileNetV2, ImageNet, center": {
         **MOBILE,
@@ -124,6 +150,43 @@ def runs(
         yield from pool.map(run, each)
 
 
+def times(arms: list[str], rounds: int = 15) -> pd.DataFrame:
+    """What the network of each arm costs a CPU beside that of `vessel`."""
+    rows = []
+    for arm in tqdm(arms):
+        engines, volumes, costs = {}, {}, {}
+        for each in dict.fromkeys(("vessel", arm)):
+            recipe = recipe_of(each, [])
+            arguments = {**recipe.network, "pretrained": None}
+            torch.manual_seed(0)
+            network = create_model(arguments.pop("name"), **arguments).eval()
+            size = typical_size(recipe)
+            costs[each] = cost(network, size)
+            engines[each] = make_engine(network, "openvino")
+            shape = (8, network.options.in_channels, *size)
+            volumes[each] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+        taken: dict[str, list[float]] = {each: [] for each in engines}
+        for turn in range(rounds + 1):
+            for each, engine in engines.items():
+                began = time.process_time()
+                engine(volumes[each])
+                if turn > 0:  # the first one warms up
+                    taken[each].append(1000 * (time.process_time() - began) / 8)
+        ms = np.array(taken[arm])
+        rows.append(
+            {
+                "arm": arm,
+                "size": "x".join(map(str, volumes[arm].shape[2:])),
+                "parameters": costs[arm].n_parameters,
+                "gmacs": round(costs[arm].macs / 1e9, 3),
+                "cpu_ms": round(float(np.median(ms)), 2),
+                "spread": round(float(np.ptp(ms)), 2),
+                "ratio": round(float(np.median(ms / taken["vessel"])), 2),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     """Run the arms and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -133,7 +196,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
     parser.add_argument("--work", type=Path, default=Path("runs/decisions"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/decisions-cpu.csv"))
+    parser.add_argument("--times", action="store_true", help="measure the networks, train none")
     args = parser.parse_args()
+    if args.times:
+        table = times(args.arms)
+        table.to_csv(
+            args.out.with_name("decisions-times-cpu.csv"), index=False, lineterminator="\n"
+        )
+        print(table.to_string(index=False))
+        return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     args.work.mkdir(parents=True, exist_ok=True)
     rows = []
