@@ -150,7 +150,7 @@ def runs(
         yield from pool.map(run, each)
 
 
-def times(arms: list[str], rounds: int = 15) -> pd.DataFrame:
+def times(arms: list[str], rounds: int) -> pd.DataFrame:
     """What the network of each arm costs a CPU beside that of `vessel`."""
     rows = []
     for arm in tqdm(arms):
@@ -197,9 +197,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/decisions"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/decisions-cpu.csv"))
     parser.add_argument("--times", action="store_true", help="measure the networks, train none")
+    parser.add_argument("--rounds", type=int, default=15, help="of --times")
     args = parser.parse_args()
     if args.times:
-        table = times(args.arms)
+        table = times(args.arms, args.rounds)
         table.to_csv(
             args.out.with_name("decisions-times-cpu.csv"), index=False, lineterminator="\n"
         )

@@ -276,6 +276,16 @@ def test_decisions(
     assert table["auc"].between(0, 1).all()
 
 
+def test_decisions_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("--times", "--rounds", 1, "--out", tmp_path / "out.csv")
+    run(monkeypatch, "decisions.py", "--arms", "vessel", "depth 96", *command)
+    table = pd.read_csv(tmp_path / "decisions-times-cpu.csv").set_index("arm")
+    assert table.loc["vessel", "ratio"] == 1
+    assert table.loc["depth 96", "size"] == "96x80x16"
+    assert table.loc["depth 96", "gmacs"] == pytest.approx(1.5 * table.loc["vessel", "gmacs"], 0.01)
+    assert (table["cpu_ms"] > 0).all()
+
+
 def test_arms_change_what_they_say() -> None:
     from decisions import ARMS, recipe_of
 
