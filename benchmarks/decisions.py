@@ -28,7 +28,6 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-import x3d  # noqa: F401
 from tqdm import tqdm
 
 from stallscan.inference.engine import make_engine
@@ -47,9 +46,6 @@ SHORT: dict[str, Any] = {
 
 LONGER: dict[str, Any] = {"stop.max_epochs": 9}
 """36,000 samples of the same scenes."""
-
-WHOLE: dict[str, Any] = {"stride": [[1, 2, 2], [2, 2, 1], 2, 2, 2], "dropout": 0.1}
-"""Options of a network of its full width, with the recipe's strides."""
 
 MOBILE: dict[str, Any] = {
     "model.architecture": "mobilenetv2_100",
@@ -86,12 +82,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "clogloss alone": {"data.phantom": "clogloss"},
     "R(2+1)D": {"model.architecture": "r2plus1d_18"},
     "MC3": {"model.architecture": "mc3_18"},
-    "X3D-S": {"model.architecture": "x3d_s", "model.options": WHOLE},
-    "X3D-XS": {"model.architecture": "x3d_xs", "model.options": WHOLE},
     "vessel, longer": LONGER,
-    "narrower, longer": {"model.options": {**WHOLE, "width": 0.1875}, **LONGER},
     "R(2+1)D, longer": {"model.architecture": "r2plus1d_18", **LONGER},
-    "X3D-XS, longer": {"model.architecture": "x3d_xs", "model.options": WHOLE, **LONGER},
     "MobileNetV2, random": MOBILE,
     "MobileNetV2, ImageNet, center": {
         **MOBILE,
