@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
+from predicting._turns import in_turn, ratio, spread
 from tqdm import tqdm
 
 from stallscan.inference.engine import make_engine
@@ -36,6 +37,10 @@ from stallscan.models.cost import cost
 from stallscan.training import Phantom, Recipe, TrainOptions, load_recipe, train
 from stallscan.training.network import typical_size
 from stallscan.workers import end_with_parent
+
+RESULTS = Path("benchmarks/results")
+BATCH = 8
+"""Volumes at a time, of `--times`."""
 
 SHORT: dict[str, Any] = {
     "data.scenes": 2000,
@@ -142,41 +147,46 @@ def runs(
         yield from pool.map(run, each)
 
 
-def times(arms: list[str], rounds: int) -> pd.DataFrame:
-    """What the network of each arm costs a CPU beside that of `vessel`."""
-    rows = []
-    for arm in tqdm(arms):
-        engines, volumes, costs = {}, {}, {}
-        for each in dict.fromkeys(("vessel", arm)):
-            recipe = recipe_of(each, [])
-            arguments = {**recipe.network, "pretrained": None}
-            torch.manual_seed(0)
-            network = create_model(arguments.pop("name"), **arguments).eval()
-            size = typical_size(recipe)
-            costs[each] = cost(network, size)
-            engines[each] = make_engine(network, "openvino")
-            shape = (8, network.options.in_channels, *size)
-            volumes[each] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-        taken: dict[str, list[float]] = {each: [] for each in engines}
-        for turn in range(rounds + 1):
-            for each, engine in engines.items():
-                began = time.process_time()
-                engine(volumes[each])
-                if turn > 0:  # the first one warms up
-                    taken[each].append(1000 * (time.process_time() - began) / 8)
-        ms = np.array(taken[arm])
-        rows.append(
-            {
-                "arm": arm,
-                "size": "x".join(map(str, volumes[arm].shape[2:])),
-                "parameters": costs[arm].n_parameters,
-                "gmacs": round(costs[arm].macs / 1e9, 3),
-                "cpu_ms": round(float(np.median(ms)), 2),
-                "spread": round(float(np.ptp(ms)), 2),
-                "ratio": round(float(np.median(ms / taken["vessel"])), 2),
-            }
-        )
-    return pd.DataFrame(rows)
+def one_time(arm: str, rounds: int, overrides: list[str]) -> dict[str, Any]:
+    """What the network of an arm costs a CPU beside that of `vessel`."""
+    engines, volumes, costs = {}, {}, {}
+    for each in dict.fromkeys(("vessel", arm)):
+        recipe = recipe_of(each, overrides)
+        torch.manual_seed(0)
+        network = create_model(**recipe.network | {"pretrained": None}).eval()
+        size = typical_size(recipe)
+        costs[each] = cost(network, size)
+        engines[each] = make_engine(network, "openvino")
+        shape = (BATCH, network.options.in_channels, *size)
+        volumes[each] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    taken: dict[str, list[float]] = {each: [] for each in engines}
+    for turn in range(rounds + 1):
+        for each in in_turn(list(engines), turn):
+            began = time.process_time()
+            engines[each](volumes[each])
+            if turn > 0:  # the first one warms up
+                taken[each].append(1000 * (time.process_time() - began) / BATCH)
+    return {
+        "arm": arm,
+        "size": "x".join(map(str, volumes[arm].shape[2:])),
+        "parameters": costs[arm].n_parameters,
+        "gmacs": round(costs[arm].macs / 1e9, 3),
+        "cpu_ms": round(float(np.median(taken[arm])), 2),
+        "spread": round(spread(taken[arm]), 2),
+        "ratio": round(ratio(taken[arm], taken["vessel"]), 2),
+    }
+
+
+def write(out: Path, rows: list[dict[str, Any]], keys: list[str]) -> pd.DataFrame:
+    """The rows, and what the table has of other arms and seeds from before."""
+    table = pd.DataFrame(rows)
+    if out.exists():
+        before = pd.read_csv(out)
+        now = set(table[keys].itertuples(index=False, name=None))
+        kept = [key not in now for key in before[keys].itertuples(index=False, name=None)]
+        table = pd.concat([before[kept], table], ignore_index=True)
+    table.to_csv(out, index=False, lineterminator="\n")
+    return table
 
 
 def main() -> None:
@@ -187,32 +197,27 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
     parser.add_argument("--work", type=Path, default=Path("runs/decisions"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/decisions-cpu.csv"))
+    parser.add_argument(
+        "--out", type=Path, help="results/decisions-cpu.csv, decisions-times-cpu.csv"
+    )
     parser.add_argument("--times", action="store_true", help="measure the networks, train none")
     parser.add_argument("--rounds", type=int, default=15, help="of --times")
     args = parser.parse_args()
+    out = args.out or RESULTS / f"decisions{'-times' if args.times else ''}-cpu.csv"
+    rows: list[dict[str, Any]] = []
     if args.times:
-        table = times(args.arms, args.rounds)
-        table.to_csv(
-            args.out.with_name("decisions-times-cpu.csv"), index=False, lineterminator="\n"
-        )
+        for arm in tqdm(args.arms):
+            rows.append(one_time(arm, args.rounds, args.overrides))
+            table = write(out, rows, ["arm"])
         print(table.to_string(index=False))
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     args.work.mkdir(parents=True, exist_ok=True)
-    rows = []
     for row in runs(args.arms, args.seeds, args.jobs, args.work, args.overrides):
         rows.append(row)
         print(row, flush=True)
-        # What was measured of other arms before stays in the table.
-        table = pd.DataFrame(rows)
-        if args.out.exists():
-            before = pd.read_csv(args.out)
-            now = set(zip(table["arm"], table["seed"], strict=True))
-            kept = [pair not in now for pair in zip(before["arm"], before["seed"], strict=True)]
-            table = pd.concat([before[kept], table], ignore_index=True)
-        table.to_csv(args.out, index=False, lineterminator="\n")
-    means = pd.read_csv(args.out).groupby("arm", sort=False)[["auc", "mcc"]]
+        table = write(out, rows, ["arm", "seed"])
+    means = table.groupby("arm", sort=False)[["auc", "mcc"]]
     print(means.agg(["mean", "min", "max"]).round(4).to_string())
 
 

@@ -277,9 +277,12 @@ def test_decisions(
 
 
 def test_decisions_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network costs; what was measured before stays in the table."""
     command = ("--times", "--rounds", 1, "--out", tmp_path / "out.csv")
     run(monkeypatch, "decisions.py", "--arms", "vessel", "depth 96", *command)
-    table = pd.read_csv(tmp_path / "decisions-times-cpu.csv").set_index("arm")
+    run(monkeypatch, "decisions.py", "--arms", "depth 48", *command)
+    table = pd.read_csv(tmp_path / "out.csv").set_index("arm")
+    assert table.index.tolist() == ["vessel", "depth 96", "depth 48"]
     assert table.loc["vessel", "ratio"] == 1
     assert table.loc["depth 96", "size"] == "96x80x16"
     assert table.loc["depth 96", "gmacs"] == pytest.approx(1.5 * table.loc["vessel", "gmacs"], 0.01)
